@@ -1,0 +1,1 @@
+//! HTTP dialects: thin translations between clients' APIs and the engine.

@@ -1,0 +1,1 @@
+//! Drivers: how each kind of resource is captured and restored.

@@ -1,0 +1,1 @@
+//! Snapshots, restores, jobs and the catalogue: one state machine for all dialects.

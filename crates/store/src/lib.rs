@@ -1,0 +1,1 @@
+//! Embedded document store: indices of JSON documents in numbered shards.

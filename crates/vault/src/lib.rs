@@ -1,0 +1,1 @@
+//! Repository engine: reads and writes restic repositories of format version 2.
