@@ -1,0 +1,132 @@
+//! Every configuration key, with its default, its environment variable and its documentation.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use confique::Config;
+
+use super::values::{ByteRate, ByteSize, LogFormat, Seconds, ShapeName, parse_list, parse_paths};
+
+/// All settings of a Snapkeep server.
+///
+/// Every key may stand in a TOML file (`--config FILE`), in the environment variable named beside it, or be given as `--set SECTION.KEY=VALUE`.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+pub struct Settings {
+    /// Where the server keeps its state and how it listens.
+    #[config(nested)]
+    pub server: ServerSettings,
+
+    /// Where repositories may lie, and what holds for those that do not say otherwise.
+    #[config(nested)]
+    pub repositories: RepositorySettings,
+
+    /// Memory and processors for snapshots and restores.
+    #[config(nested)]
+    pub engine: EngineSettings,
+
+    /// How the Elasticsearch dialect presents itself.
+    #[config(nested)]
+    pub elasticsearch: ElasticsearchSettings,
+
+    /// What is written to standard error.
+    #[config(nested)]
+    pub log: LogSettings,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+pub struct ServerSettings {
+    /// Folder of everything Snapkeep keeps: documents, catalogue, repository password, caches. Created if missing, used by one process at a time.
+    /// Flag: `--data-dir`.
+    #[config(default = "./snapkeep-data", env = "SNAPKEEP_SERVER_DATA_DIR")]
+    pub data_dir: PathBuf,
+
+    /// Addresses to listen on; every listener serves everything. Port 0 takes a free port. In the environment: separated by commas.
+    /// There is no authentication yet: listen on loopback, or put a proxy with authentication in front.
+    /// Flag: `--listen`, repeatable.
+    #[config(default = ["127.0.0.1:9250"], env = "SNAPKEEP_SERVER_LISTEN", parse_env = parse_list)]
+    pub listen: Vec<SocketAddr>,
+
+    /// Connections served at the same time, over all listeners; more wait in the operating system's queue.
+    #[config(default = 1024, env = "SNAPKEEP_SERVER_MAX_CONNECTIONS", validate(*max_connections > 0, "must be at least 1"))]
+    pub max_connections: usize,
+
+    /// Longest time a client may take to send the headers of a request.
+    #[config(default = "15s", env = "SNAPKEEP_SERVER_HEADER_TIMEOUT")]
+    pub header_timeout: Seconds,
+
+    /// Largest request body, as `http.max_content_length` of Elasticsearch. Larger ones are refused with status 413.
+    #[config(default = "100mb", env = "SNAPKEEP_SERVER_MAX_BODY")]
+    pub max_body: ByteSize,
+
+    /// How long a shutdown waits for running requests, snapshots and restores to end. What still runs then is cancelled and recorded as failed
+    /// with that reason; nothing half-written is ever referenced.
+    #[config(default = "30s", env = "SNAPKEEP_SERVER_SHUTDOWN_GRACE")]
+    pub shutdown_grace: Seconds,
+}
+
+/// `[repositories]`.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+pub struct RepositorySettings {
+    /// Folders in which repositories of type `fs` may lie, as `path.repo` of Elasticsearch. A relative `location` is resolved against the
+    /// first. Empty: `repositories` below the data folder. In the environment: separated by colons, as in PATH.
+    /// Flag: `--repo-root`, repeatable.
+    #[config(default = [], env = "SNAPKEEP_REPOSITORIES_ROOTS", parse_env = parse_paths)]
+    pub roots: Vec<PathBuf>,
+
+    /// Bytes a second that snapshots may write into a repository that has no `max_snapshot_bytes_per_sec` of its own; `0` or `unlimited`: no limit.
+    #[config(default = "20mb", env = "SNAPKEEP_REPOSITORIES_MAX_SNAPSHOT_BYTES_PER_SEC")]
+    pub max_snapshot_bytes_per_sec: ByteRate,
+
+    /// Bytes a second that restores may read from a repository that has no `max_restore_bytes_per_sec` of its own; `0` or `unlimited`: no limit.
+    #[config(default = "20mb", env = "SNAPKEEP_REPOSITORIES_MAX_RESTORE_BYTES_PER_SEC")]
+    pub max_restore_bytes_per_sec: ByteRate,
+}
+
+/// `[engine]`.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+pub struct EngineSettings {
+    /// Memory that one snapshot may use for its buffers, beside the index of blobs. It does not grow with the data.
+    #[config(default = "256mb", env = "SNAPKEEP_ENGINE_MEMORY_LIMIT", validate(memory_limit.0 >= 64 << 20, "must be at least 64mb"))]
+    pub memory_limit: ByteSize,
+
+    /// Threads that compress and encrypt; 0: one for every processor.
+    #[config(default = 0, env = "SNAPKEEP_ENGINE_WORKERS", validate(*workers <= 1024, "must be at most 1024"))]
+    pub workers: usize,
+}
+
+/// `[elasticsearch]`.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+pub struct ElasticsearchSettings {
+    /// Which server's answers to give: `es` (the superset that clients of Elasticsearch 5 to 8 understand) or `opensearch` (strictly as OpenSearch 2).
+    #[config(default = "es", env = "SNAPKEEP_ELASTICSEARCH_SHAPE")]
+    pub shape: ShapeName,
+
+    /// The name of the cluster in answers.
+    #[config(default = "snapkeep", env = "SNAPKEEP_ELASTICSEARCH_CLUSTER_NAME", validate(!cluster_name.is_empty(), "must not be empty"))]
+    pub cluster_name: String,
+
+    /// The name of this node in answers.
+    #[config(default = "snapkeep-1", env = "SNAPKEEP_ELASTICSEARCH_NODE_NAME", validate(!node_name.is_empty(), "must not be empty"))]
+    pub node_name: String,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+pub struct LogSettings {
+    /// `text` for people, `json` for machines (one object a line).
+    /// Flag: `--log-format`.
+    #[config(default = "text", env = "SNAPKEEP_LOG_FORMAT")]
+    pub format: LogFormat,
+
+    /// `error`, `warn`, `info`, `debug` or `trace`; or a filter such as `info,snapkeep_engine=debug`.
+    /// Flag: `--log-level`.
+    #[config(default = "info", env = "SNAPKEEP_LOG_LEVEL", validate = super::values::is_filter)]
+    pub level: String,
+}
