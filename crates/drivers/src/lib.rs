@@ -1,1 +1,16 @@
 //! Drivers: how each kind of resource is captured and restored.
+//!
+//! A driver knows nothing of APIs and repositories. [`document`] is what the engine asks of anything that holds documents in
+//! shards (indices now, collections later); [`store`] answers for the embedded store.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod document;
+mod error;
+pub mod store;
+
+pub use document::{
+    Capture, CapturedResource, ChangeToken, DocumentDriver, GoneDocument, LiveDocument,
+    LoadedDocument, Proof, ResourceInfo, Restoration, RestoreIndex, ShardCapture,
+};
+pub use error::DriverError;
+pub use store::StoreDriver;

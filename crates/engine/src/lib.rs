@@ -1,1 +1,24 @@
-//! Snapshots, restores, jobs and the catalogue: one state machine for all dialects.
+//! The engine: repositories, snapshots, restores, jobs and the catalogue behind every dialect.
+//!
+//! One state machine and one set of rules. Dialects translate requests into the calls of [`Engine`] and its answers and errors
+//! into their own words; drivers hand over captured resources; the vault keeps them.
+//!
+//! The methods of [`Engine`] are `async` and return when the answer is known. Work that lasts (snapshots, restores, checks) is a
+//! durable *job* on a thread of its own; it goes on when the caller leaves.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod bytesize;
+mod clock;
+mod config;
+mod engine;
+mod error;
+pub mod model;
+pub mod names;
+pub mod rename;
+pub mod selection;
+
+pub use clock::Clock;
+pub use config::{DEFAULT_BYTES_PER_SEC, EngineConfig, MAX_CONCURRENT_OPERATIONS};
+pub use engine::Engine;
+pub use error::{CreationFailure, EngineError, InUse, ReadonlyOperation, RestoreProblem};
+pub use model::*;

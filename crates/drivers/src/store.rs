@@ -1,0 +1,276 @@
+//! The driver of the embedded store.
+
+mod global_state;
+
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use snapkeep_store::{
+    Alias, IndexMeta, IndexState, RestoreSpec, RestoreTarget, RestoredDocument, ShardProof,
+    ShardView, Store, StoreError, View,
+};
+
+use crate::document::{
+    Capture, CapturedResource, ChangeToken, DocumentDriver, GoneDocument, LiveDocument,
+    LoadedDocument, Proof, ResourceInfo, Restoration, RestoreIndex, ShardCapture,
+};
+use crate::error::DriverError;
+
+/// Captures and restores indices of an embedded store.
+#[derive(Clone, Debug)]
+pub struct StoreDriver {
+    store: Store,
+}
+
+impl StoreDriver {
+    /// A driver for this store.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+fn from_store(error: StoreError) -> DriverError {
+    match error {
+        StoreError::IndexNotFound { name } => DriverError::ResourceMissing(name),
+        StoreError::IndexOpen { name } => DriverError::ResourceOpen(name),
+        StoreError::InvalidIndexName { name, reason } => DriverError::InvalidName { name, reason },
+        mismatch @ StoreError::ProofMismatch { .. } => {
+            DriverError::ProofMismatch(mismatch.to_string())
+        }
+        other => DriverError::Io(other.to_string()),
+    }
+}
+
+fn shard_number(shard: u32) -> Result<u16, DriverError> {
+    u16::try_from(shard).map_err(|_| DriverError::Io(format!("shard number {shard} is too large")))
+}
+
+impl DocumentDriver for StoreDriver {
+    fn resources(&self) -> Result<Vec<ResourceInfo>, DriverError> {
+        let mut resources: Vec<_> = self
+            .store
+            .indices()
+            .iter()
+            .map(|meta| ResourceInfo {
+                name: meta.name.clone(),
+                uuid: meta.uuid.clone(),
+                open: meta.state == IndexState::Open,
+                hidden: meta.is_hidden(),
+                restoring: meta.state == IndexState::Restoring,
+                aliases: meta.aliases.keys().cloned().collect(),
+                shards: u32::from(meta.shards),
+            })
+            .collect();
+        resources.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(resources)
+    }
+
+    fn capture(&self, names: &[String]) -> Result<Box<dyn Capture>, DriverError> {
+        let view = self.store.view().map_err(from_store)?;
+        let mut names: Vec<&String> = names.iter().collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut resources = Vec::with_capacity(names.len());
+        for name in names {
+            let meta = view
+                .index(name)
+                .filter(|meta| meta.state != IndexState::Restoring)
+                .ok_or_else(|| DriverError::ResourceMissing(name.clone()))?;
+            resources.push(describe(&meta)?);
+        }
+        Ok(Box::new(StoreCapture {
+            store: self.store.clone(),
+            view,
+            resources,
+        }))
+    }
+
+    fn begin_restore(&self, index: RestoreIndex) -> Result<Box<dyn Restoration>, DriverError> {
+        let aliases: BTreeMap<String, Alias> = match index.aliases {
+            Some(aliases) => aliases
+                .into_iter()
+                .map(|(name, properties)| Ok((name, serde_json::from_value(properties)?)))
+                .collect::<Result<_, serde_json::Error>>()
+                .map_err(|error| DriverError::BadDescription {
+                    resource: index.name.clone(),
+                    reason: format!("aliases: {error}"),
+                })?,
+            None => self
+                .store
+                .index(&index.name)
+                .map(|meta| meta.aliases.clone())
+                .unwrap_or_default(),
+        };
+        let spec = RestoreSpec {
+            name: index.name,
+            settings: index.settings.into_iter().collect(),
+            mappings: index.mappings,
+            aliases,
+            shards: shard_number(index.shards)?,
+            replace_closed: index.replace_closed,
+        };
+        let target = self.store.begin_restore(spec).map_err(from_store)?;
+        Ok(Box::new(StoreRestoration { target }))
+    }
+
+    fn restore_global_state(&self, state: &Value) -> Result<(), DriverError> {
+        global_state::restore(&self.store, state).map_err(from_store)
+    }
+}
+
+fn describe(meta: &Arc<IndexMeta>) -> Result<CapturedResource, DriverError> {
+    let aliases = meta
+        .aliases
+        .iter()
+        .map(|(name, alias)| Ok((name.clone(), serde_json::to_value(alias)?)))
+        .collect::<Result<Map<_, _>, serde_json::Error>>()
+        .map_err(|error| DriverError::BadDescription {
+            resource: meta.name.clone(),
+            reason: error.to_string(),
+        })?;
+    Ok(CapturedResource {
+        name: meta.name.clone(),
+        uuid: meta.uuid.clone(),
+        open: meta.state == IndexState::Open,
+        shards: u32::from(meta.shards),
+        settings: meta.settings.clone().into_iter().collect(),
+        mappings: meta.mappings.clone(),
+        aliases,
+    })
+}
+
+struct StoreCapture {
+    store: Store,
+    view: View,
+    resources: Vec<CapturedResource>,
+}
+
+impl Capture for StoreCapture {
+    fn resources(&self) -> &[CapturedResource] {
+        &self.resources
+    }
+
+    fn shard(&self, resource: &str, shard: u32) -> Result<Box<dyn ShardCapture>, DriverError> {
+        let view = self
+            .view
+            .shard(resource, shard_number(shard)?)
+            .ok_or_else(|| DriverError::ResourceMissing(format!("{resource}/{shard}")))?;
+        Ok(Box::new(StoreShard { view }))
+    }
+
+    fn global_state(&self) -> Result<Value, DriverError> {
+        Ok(global_state::capture(&self.store))
+    }
+}
+
+struct StoreShard {
+    view: ShardView,
+}
+
+impl ShardCapture for StoreShard {
+    fn token(&self) -> ChangeToken {
+        let history = self.view.history();
+        ChangeToken {
+            index_uuid: history.index_uuid,
+            history_uuid: history.history_uuid,
+            next_seq_no: self.view.max_seq_no().map_or(0, |highest| highest + 1),
+        }
+    }
+
+    fn proof(&self) -> Proof {
+        Proof {
+            live: self.view.live_count(),
+            digest: self.view.digest(),
+        }
+    }
+
+    fn can_continue(&self, token: &ChangeToken) -> bool {
+        let now = self.token();
+        now.index_uuid == token.index_uuid
+            && now.history_uuid == token.history_uuid
+            && token.next_seq_no <= now.next_seq_no
+            && token.next_seq_no >= self.view.gone_floor()
+    }
+
+    fn parts(&self, from: u64, target_bytes: u64) -> Vec<Range<u64>> {
+        self.view
+            .split(target_bytes)
+            .into_iter()
+            .filter(|range| range.end > from)
+            .map(|range| range.start.max(from)..range.end)
+            .collect()
+    }
+
+    fn read(
+        &self,
+        range: Range<u64>,
+        visit: &mut dyn FnMut(LiveDocument<'_>) -> ControlFlow<()>,
+    ) -> Result<(), DriverError> {
+        self.view
+            .scan(range, &mut |document| {
+                visit(LiveDocument {
+                    id: document.id,
+                    routing: document.routing,
+                    version: document.version,
+                    seq_no: document.seq_no,
+                    source: document.source,
+                })
+            })
+            .map_err(from_store)
+    }
+
+    fn gone_since(
+        &self,
+        next_seq_no: u64,
+        visit: &mut dyn FnMut(GoneDocument<'_>) -> ControlFlow<()>,
+    ) -> Result<(), DriverError> {
+        let mut flow = ControlFlow::Continue(());
+        self.view
+            .gone_since(next_seq_no, &mut |gone| {
+                // Copies that were born after the token as well are in no segment.
+                if flow.is_continue() && gone.old_seq_no < next_seq_no {
+                    flow = visit(GoneDocument {
+                        id: gone.id,
+                        old_seq_no: gone.old_seq_no,
+                        hash: gone.hash,
+                    });
+                }
+            })
+            .map_err(from_store)
+    }
+}
+
+struct StoreRestoration {
+    target: RestoreTarget,
+}
+
+impl Restoration for StoreRestoration {
+    fn load(&self, shard: u32, documents: Vec<LoadedDocument>) -> Result<(), DriverError> {
+        let documents = documents
+            .into_iter()
+            .map(|document| RestoredDocument {
+                id: document.id,
+                routing: document.routing,
+                version: document.version,
+                seq_no: document.seq_no,
+                source: document.source,
+            })
+            .collect();
+        self.target
+            .load(shard_number(shard)?, documents)
+            .map_err(from_store)
+    }
+
+    fn finish(self: Box<Self>, proofs: Vec<Proof>) -> Result<(), DriverError> {
+        let proofs = proofs
+            .into_iter()
+            .map(|proof| ShardProof {
+                live: proof.live,
+                digest: proof.digest,
+            })
+            .collect();
+        self.target.finish(proofs).map_err(from_store)
+    }
+}

@@ -1,0 +1,48 @@
+//! What the engine needs to know at start.
+
+use std::path::PathBuf;
+
+use crate::clock::Clock;
+
+/// Rate for repositories that do not set one: 20 MiB a second.
+pub const DEFAULT_BYTES_PER_SEC: u64 = 20 << 20;
+/// Operations (snapshots, deletions, clones) that may be under way at one time.
+pub const MAX_CONCURRENT_OPERATIONS: usize = 1000;
+
+/// Configuration of an engine. [`EngineConfig::new`] gives the defaults.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Folder of the catalogue, the repository password and caches; created when missing. One engine at a time.
+    pub data_dir: PathBuf,
+    /// Folders in which repositories may lie; a relative `location` is resolved against the first. Created when missing.
+    pub repo_roots: Vec<PathBuf>,
+    /// Limit on writing for repositories that do not set one; none = unlimited.
+    pub snapshot_bytes_per_sec: Option<u64>,
+    /// Limit on reading for repositories that do not set one; none = unlimited.
+    pub restore_bytes_per_sec: Option<u64>,
+    /// Memory of one snapshot beside the index of blobs, bytes.
+    pub memory_limit_bytes: u64,
+    /// Threads for compression and encryption; 0 = all cores.
+    pub workers: usize,
+    /// Operations that may be under way at one time.
+    pub max_concurrent_operations: usize,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl EngineConfig {
+    /// Defaults for a data folder: repositories below `repositories/` in it, 20 MiB a second both ways.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        let data_dir = data_dir.into();
+        Self {
+            repo_roots: vec![data_dir.join("repositories")],
+            data_dir,
+            snapshot_bytes_per_sec: Some(DEFAULT_BYTES_PER_SEC),
+            restore_bytes_per_sec: Some(DEFAULT_BYTES_PER_SEC),
+            memory_limit_bytes: 256 << 20,
+            workers: 0,
+            max_concurrent_operations: MAX_CONCURRENT_OPERATIONS,
+            clock: Clock::system(),
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! Everything that can go wrong, with all that a dialect needs to say it in its own words. No HTTP here.
+
+use crate::bytesize::ByteSizeError;
+use crate::model::SnapshotState;
+use crate::names::{IndexNameRule, NameError, SnapshotNameRule};
+use crate::rename::RenameError;
+
+/// Why a call of the engine failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// No repository of this name is registered.
+    #[error("repository [{name}] is missing; register it first")]
+    RepositoryMissing {
+        /// The name asked for.
+        name: String,
+    },
+    /// The name cannot be the name of a repository.
+    #[error("repository name [{name}] {rule}")]
+    InvalidRepositoryName {
+        /// The name asked for.
+        name: String,
+        /// What it breaks.
+        rule: NameError,
+    },
+    /// No such type of repository.
+    #[error("[{repository}] repository type [{kind}] does not exist; use fs")]
+    RepositoryTypeUnknown {
+        /// Name of the repository.
+        repository: String,
+        /// The type asked for.
+        kind: String,
+    },
+    /// The settings cannot be used; nothing was registered.
+    #[error("[{repository}] failed to create repository: {cause}")]
+    RepositoryCreation {
+        /// Name of the repository.
+        repository: String,
+        /// What is wrong.
+        cause: CreationFailure,
+    },
+    /// The probe could not be written or read back; the repository stays registered.
+    #[error(
+        "[{repository}] {location} is not accessible: {cause}; check the path and its permissions"
+    )]
+    RepositoryVerification {
+        /// Name of the repository.
+        repository: String,
+        /// Where it is.
+        location: String,
+        /// The cause in words.
+        cause: String,
+        /// True when permissions are the cause.
+        denied: bool,
+    },
+    /// A repository that is registered but cannot be opened or read now.
+    #[error("[{repository}] cannot be used: {reason}")]
+    RepositoryUnavailable {
+        /// Name of the repository.
+        repository: String,
+        /// The cause, and what to do.
+        reason: String,
+    },
+    /// The repository is registered read-only.
+    #[error("[{repository}] is readonly: cannot {operation}")]
+    RepositoryReadonly {
+        /// Name of the repository.
+        repository: String,
+        /// What was asked for.
+        operation: ReadonlyOperation,
+    },
+    /// The repository cannot be changed or removed now.
+    #[error("[{repository}] is in use ({by}); try again when it is done")]
+    RepositoryInUse {
+        /// Name of the repository.
+        repository: String,
+        /// What uses it.
+        by: InUse,
+    },
+    /// No snapshot of this name.
+    #[error("[{repository}:{snapshot}] is missing")]
+    SnapshotMissing {
+        /// Repository.
+        repository: String,
+        /// The name asked for.
+        snapshot: String,
+    },
+    /// The name cannot be the name of a snapshot.
+    #[error("[{repository}:{snapshot}] Invalid snapshot name [{snapshot}], {rule}")]
+    InvalidSnapshotName {
+        /// Repository.
+        repository: String,
+        /// The name asked for.
+        snapshot: String,
+        /// What it breaks.
+        rule: SnapshotNameRule,
+    },
+    /// Date math in a name that cannot be understood.
+    #[error("invalid date math in name [{name}]: {reason}")]
+    InvalidDateMath {
+        /// The name asked for.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A snapshot of this name is there or being taken.
+    #[error("[{repository}:{snapshot}] a snapshot of this name {}", if *.running { "is being taken" } else { "exists" })]
+    SnapshotExists {
+        /// Repository.
+        repository: String,
+        /// The name asked for.
+        snapshot: String,
+        /// True when it is still being taken.
+        running: bool,
+    },
+    /// The limit on operations at one time is reached.
+    #[error(
+        "[{repository}:{snapshot}] cannot start another operation, {running} are running and {limit} are allowed"
+    )]
+    TooManyOperations {
+        /// Repository.
+        repository: String,
+        /// Snapshot.
+        snapshot: String,
+        /// Operations under way.
+        running: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A snapshot that is being restored or cloned cannot be deleted.
+    #[error("[{repository}:{snapshot}/{uuid}] cannot be deleted while in use ({by})")]
+    SnapshotInUse {
+        /// Repository.
+        repository: String,
+        /// Snapshot.
+        snapshot: String,
+        /// Its uuid.
+        uuid: String,
+        /// What uses it.
+        by: InUse,
+    },
+    /// The snapshot cannot be restored as asked.
+    #[error("[{repository}:{snapshot}/{uuid}] {problem}")]
+    Restore {
+        /// Repository.
+        repository: String,
+        /// Snapshot.
+        snapshot: String,
+        /// Its uuid; empty when there is no such snapshot.
+        uuid: String,
+        /// What is wrong.
+        problem: RestoreProblem,
+    },
+    /// The pattern for renaming or its replacement is wrong.
+    #[error(transparent)]
+    Rename(#[from] RenameError),
+    /// A name that an index cannot have.
+    #[error("Invalid index name [{index}], {rule}")]
+    InvalidIndexName {
+        /// The name.
+        index: String,
+        /// What it breaks.
+        rule: IndexNameRule,
+    },
+    /// No such index, in the store or in the snapshot.
+    #[error("no such index [{index}]")]
+    IndexMissing {
+        /// The name asked for.
+        index: String,
+    },
+    /// A clone was asked for an index of the source that is not complete.
+    #[error("Can't clone index [[{index}/{index_uuid}]] because its snapshot was not successful.")]
+    ClonePartialIndex {
+        /// Repository.
+        repository: String,
+        /// Source snapshot.
+        snapshot: String,
+        /// Index.
+        index: String,
+        /// Uuid of the index.
+        index_uuid: String,
+    },
+    /// A clone of nothing.
+    #[error(
+        "[{repository}:{snapshot}/{uuid}] No indices in the source snapshot [{snapshot}/{uuid}] matched"
+    )]
+    CloneNothing {
+        /// Repository.
+        repository: String,
+        /// Source snapshot.
+        snapshot: String,
+        /// Its uuid.
+        uuid: String,
+    },
+    /// No cleanup while snapshots are being taken.
+    #[error("Cannot cleanup [{repository}] - a snapshot is currently running in [{running:?}]")]
+    CleanupWhileRunning {
+        /// Repository.
+        repository: String,
+        /// Names of the running snapshots.
+        running: Vec<String>,
+    },
+    /// No such job.
+    #[error("job [{id}] is missing")]
+    JobMissing {
+        /// The id asked for.
+        id: String,
+    },
+    /// A key of a repository that cannot be found or removed, or a password that cannot be used.
+    #[error("[{repository}] {reason}")]
+    Key {
+        /// Repository.
+        repository: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// The server is going down and takes no new work.
+    #[error("the server is shutting down; try again when it is back")]
+    ShuttingDown,
+    /// Another process has the data directory.
+    #[error("data directory {path} is in use by process {holder}; stop it, or let it do the work")]
+    DataDirectoryInUse {
+        /// The directory.
+        path: String,
+        /// What the lock file says about the holder.
+        holder: String,
+    },
+    /// The configuration cannot be used.
+    #[error("configuration: {0}")]
+    Configuration(String),
+    /// The catalogue cannot be read or written.
+    #[error("catalogue: {operation}: {cause}; check space and permissions of the data directory")]
+    Catalogue {
+        /// What was being done.
+        operation: String,
+        /// The cause.
+        cause: String,
+    },
+    /// Something that should not happen; the text says where.
+    #[error("internal error: {0}; please report it")]
+    Internal(String),
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreationFailure {
+    /// `location` is not given.
+    #[error("missing location")]
+    MissingLocation,
+    /// `location` is outside of the allowed roots, climbs with `..` or leaves through a symbolic link.
+    #[error(
+        "location [{location}] doesn't match any of the locations specified by path.repo{}",
+        if *.roots_empty { " because this setting is empty" } else { "" }
+    )]
+    LocationOutsideRoots {
+        /// As given.
+        location: String,
+        /// True when no root is configured at all.
+        roots_empty: bool,
+    },
+    /// A size or rate cannot be understood.
+    #[error(
+        "failed to parse setting [{setting}] with value [{value}] as a size in bytes: {problem}"
+    )]
+    ByteSize {
+        /// Name of the setting.
+        setting: String,
+        /// As given.
+        value: String,
+        /// What is wrong.
+        problem: ByteSizeError,
+    },
+    /// `chunk_size` is below 5 bytes.
+    #[error("failed to parse value [{value}] for setting [{setting}], must be >= [5b]")]
+    SizeTooSmall {
+        /// Name of the setting.
+        setting: String,
+        /// As given.
+        value: String,
+    },
+    /// A boolean is neither `true` nor `false`.
+    #[error("Failed to parse value [{value}] as only [true] or [false] are allowed.")]
+    Boolean {
+        /// Name of the setting.
+        setting: String,
+        /// As given.
+        value: String,
+    },
+    /// A number cannot be understood or is out of its range.
+    #[error("Failed to parse value [{value}] for setting [{setting}] {reason}")]
+    Number {
+        /// Name of the setting.
+        setting: String,
+        /// As given.
+        value: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A restic repository is there that our password does not open.
+    #[error(
+        "a restic repository exists at [{location}] and the password of this server does not open it; \
+             put its password into repository.key of the data directory, or add the server's to it with `restic key add`"
+    )]
+    ForeignPassword {
+        /// Where it is.
+        location: String,
+    },
+    /// Something else is there or wrong.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What a read-only repository refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadonlyOperation {
+    /// Taking or cloning a snapshot.
+    CreateSnapshot,
+    /// Deleting one.
+    DeleteSnapshot,
+    /// Cleaning up or pruning.
+    Cleanup,
+    /// Changing its passwords.
+    ChangeKeys,
+}
+
+impl std::fmt::Display for ReadonlyOperation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::CreateSnapshot => "create snapshot",
+            Self::DeleteSnapshot => "delete snapshot",
+            Self::Cleanup => "clean up",
+            Self::ChangeKeys => "change keys",
+        })
+    }
+}
+
+/// What uses a repository or snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InUse {
+    /// A snapshot is being taken.
+    Snapshot,
+    /// A snapshot is being restored.
+    Restore,
+    /// A snapshot is being cloned.
+    Clone,
+    /// A snapshot is being deleted.
+    Delete,
+    /// The repository is being checked or pruned.
+    Maintenance,
+}
+
+impl std::fmt::Display for InUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Snapshot => "snapshot is in progress",
+            Self::Restore => "snapshot restore is in progress",
+            Self::Clone => "snapshot clone is in progress",
+            Self::Delete => "snapshot deletion is in progress",
+            Self::Maintenance => "check or prune is in progress",
+        })
+    }
+}
+
+/// Why a snapshot cannot be restored as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreProblem {
+    /// There is none, or it is still being taken.
+    #[error("snapshot does not exist")]
+    SnapshotMissing,
+    /// It failed or cannot be read.
+    #[error("unsupported snapshot state [{}]", .0.as_str())]
+    UnsupportedState(SnapshotState),
+    /// An open index of the target name exists.
+    #[error(
+        "cannot restore index [{index}] because an open index with same name already exists in the cluster. Either close \
+         or delete the existing index or restore the index under a different name by providing a rename pattern and \
+         replacement name"
+    )]
+    OpenIndexExists {
+        /// Target.
+        index: String,
+    },
+    /// The closed target has another number of shards.
+    #[error(
+        "cannot restore index [{index}] with [{index_shards}] shards from a snapshot of index [{source_index}] with [{source_shards}] shards"
+    )]
+    ShardCountDiffers {
+        /// Target.
+        index: String,
+        /// Shards of the target.
+        index_shards: u32,
+        /// Index in the snapshot.
+        source_index: String,
+        /// Shards in the snapshot.
+        source_shards: u32,
+    },
+    /// Two indices get the same name.
+    #[error("indices [{first}] and [{second}] are renamed into the same index [{target}]")]
+    RenamedIntoSame {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+        /// The name both get.
+        target: String,
+    },
+    /// The index misses shards and `partial` was not given.
+    #[error("index [{index}] wasn't fully snapshotted - cannot restore")]
+    NotFullySnapshotted {
+        /// Index in the snapshot.
+        index: String,
+    },
+    /// A setting that `ignore_index_settings` may not name.
+    #[error("cannot remove setting [{setting}] on restore")]
+    CannotRemoveSetting {
+        /// Full name of the setting.
+        setting: String,
+    },
+    /// A setting that `index_settings` may not change.
+    #[error("cannot modify setting [{setting}] on restore")]
+    CannotModifySetting {
+        /// Full name of the setting.
+        setting: String,
+    },
+    /// The global state was asked for and is not in the snapshot.
+    #[error("cannot restore global state since the snapshot was created without global state")]
+    NoGlobalState,
+}
+
+impl EngineError {
+    /// Whether the caller's request is the cause (and repeating it unchanged is pointless).
+    pub fn is_callers_fault(&self) -> bool {
+        !matches!(
+            self,
+            Self::RepositoryUnavailable { .. }
+                | Self::RepositoryVerification { .. }
+                | Self::TooManyOperations { .. }
+                | Self::ShuttingDown
+                | Self::DataDirectoryInUse { .. }
+                | Self::Catalogue { .. }
+                | Self::Internal(_)
+        )
+    }
+}

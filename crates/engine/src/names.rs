@@ -1,0 +1,10 @@
+//! What repositories, snapshots and indices may be called, and date math in names.
+
+mod date_math;
+mod rules;
+
+pub use date_math::{DateMathError, resolve_date_math};
+pub use rules::{
+    IndexNameRule, NameError, SnapshotNameRule, check_index_name, check_repository_name,
+    check_snapshot_name,
+};
