@@ -1,0 +1,53 @@
+//! The Elasticsearch and OpenSearch dialect.
+//!
+//! * [`routes`]: the table of routes; [`dispatch`](self) finds the handler, checks parameters and shapes the answer.
+//! * [`request`], [`params`], [`body`]: what a handler gets. [`response`], [`output`]: what it gives.
+//! * [`errors`]: the one table of error types and statuses.
+//! * `root`, `repositories`, `snapshots`: handlers of the snapshot API.
+//!
+//! # Adding endpoints
+//! An area has a function `pub(super) fn register(table: &mut RouteTable)`, called in [`router`] below:
+//! ```ignore
+//! pub(super) fn register(table: &mut RouteTable) {
+//!     table.get("/{index}/_count", &["q", "routing"], count);            // GET with the parameters it reads
+//!     table.each(&[Method::PUT, Method::POST], &["/{index}/_doc/{id}"], &["routing", "refresh"], put_document);
+//!     table.add(Route::new(Method::GET, "/_cat/indices", cat_indices).cat().params(&["health"]));
+//!     table.add(Route::new(Method::POST, "/_bulk", bulk).params(&["refresh"]).streaming());
+//! }
+//! async fn count(request: EsRequest) -> EsResult {
+//!     let index = request.captured("index");                              // decoded
+//!     let body = request.object()?;                                       // parsed, whatever its content type
+//!     let lenient = request.params.bool("ignore_unavailable", false)?;    // strict, with Elasticsearch's text
+//!     Err(EsError::index_not_found(index))                                // or Ok(EsResponse::value(json!({…})))
+//! }
+//! ```
+//! Handlers run on tasks of their own and are not cancelled when the client leaves; blocking calls belong into
+//! [`blocking`]. Tables: fill an [`output::Table`] and return [`EsResponse::table`]; `v h s help format bytes time` are
+//! taken care of. Unknown parameters, methods and paths are refused before a handler runs.
+
+mod body;
+pub mod config;
+mod dispatch;
+pub mod errors;
+pub mod output;
+pub mod params;
+mod path;
+pub mod request;
+pub mod response;
+pub mod routes;
+mod state;
+pub mod units;
+
+pub use config::{ElasticsearchConfig, Shape, Version};
+pub use errors::{ErrorKind, EsError};
+pub use request::EsRequest;
+pub use response::EsResponse;
+pub use routes::{EsResult, Route, RouteTable};
+pub use state::{ApiState, blocking};
+
+/// Serves the dialect on every path that no other router takes.
+pub fn router(state: ApiState) -> axum::Router {
+    let mut table = RouteTable::new();
+    let _ = &mut table;
+    dispatch::serve(state, table)
+}
