@@ -1,0 +1,179 @@
+"""What a server that is killed again and again must still know: a model of its data beside it."""
+
+import contextlib
+import json
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.documents import NDJSON, Documents, assert_same, bulk, create_index, make_documents, read_all, register, restore, take
+from harness.polling import wait_until
+from harness.server import Server
+from harness.stock_restic import Restic
+
+REPOSITORY = "r"
+DOCUMENTS = 600
+KEPT_SNAPSHOTS = 6
+
+
+class Writer(threading.Thread):
+    """Writes documents until told to stop or the server is gone, and remembers which were acknowledged."""
+
+    def __init__(self, server: Server, run: int) -> None:
+        super().__init__(daemon=True)
+        self.server, self.run_number = server, run
+        self.acknowledged: set[str] = set()
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        batch = 0
+        while not self.ending.is_set():
+            names = [f"{self.run_number}-{batch}-{number}" for number in range(5)]
+            lines = "".join(json.dumps({"index": {"_id": name}}) + "\n" + json.dumps({"name": name}) + "\n" for name in names)
+            try:
+                answer = self.server.http.post("/live/_bulk", lines, headers=NDJSON, timeout_seconds=10)
+            except OSError:
+                return
+            if answer.status == 200:
+                self.acknowledged.update(next(iter(item.values()))["_id"] for item in answer.json()["items"] if next(iter(item.values()))["status"] < 300)
+            batch += 1
+            self.ending.wait(0.01)
+
+
+@dataclass
+class World:
+    server: Server
+    cache: Path
+    documents: dict[str, Documents] = field(default_factory=dict)
+    """Of each finished snapshot: what `data` held."""
+    written: set[str] = field(default_factory=set)
+    """Acknowledged documents of `live`."""
+    longest: dict[str, float] = field(default_factory=lambda: {"snapshot": 0.4, "restore": 0.4, "delete": 0.2, "prune": 0.2})
+    """Seconds that each operation took at most so far, so that kills fall into it."""
+    taken: int = 0
+
+    def prepare(self) -> None:
+        create_index(self.server.http, "data", shards=2)
+        create_index(self.server.http, "live")
+        bulk(self.server.http, "data", make_documents(DOCUMENTS, seed=0))
+        register(self.server.http, REPOSITORY)
+        for _ in range(3):
+            self.change(random.Random(self.taken))
+            name = self.next_name()
+            self.documents[name] = read_all(self.server.http, "data")
+            take(self.server.http, REPOSITORY, name, "data,live")
+
+    def next_name(self) -> str:
+        self.taken += 1
+        return f"s{self.taken:03}"
+
+    def change(self, source: random.Random) -> None:
+        """A fifth of the documents anew, a few deleted."""
+        fresh = dict(make_documents(DOCUMENTS, seed=source.randrange(1_000_000)))
+        bulk(self.server.http, "data", [(identity, fresh[identity]) for identity in source.sample(sorted(fresh), DOCUMENTS // 5)])
+        lines = "".join(json.dumps({"delete": {"_id": f"d{number}"}}) + "\n" for number in source.sample(range(DOCUMENTS), 5))
+        self.server.http.post("/data/_bulk?refresh=true", lines, headers=NDJSON).ok()
+
+    def restic(self) -> Restic:
+        return Restic.of_server(self.server.data, REPOSITORY, self.cache)
+
+    def listed(self) -> dict[str, dict]:
+        return {info["snapshot"]: info for info in self.server.http.get(f"/_snapshot/{REPOSITORY}/_all").ok()["snapshots"]}
+
+    def kill_during(self, operation: str, source: random.Random) -> None:
+        """Starts the operation beside a writer, kills the server at a random moment, starts it again."""
+        action = getattr(self, f"do_{operation}")(source)
+        writer = Writer(self.server, self.taken * 1000 + source.randrange(1000))
+        started = time.monotonic()
+        finished: list[float] = []
+
+        def act() -> None:
+            with contextlib.suppress(OSError, AssertionError, ValueError):
+                action()
+                finished.append(time.monotonic() - started)
+
+        worker = threading.Thread(target=act, daemon=True)
+        writer.start()
+        worker.start()
+        time.sleep(source.uniform(0, self.longest[operation]) * 1.1)
+        self.server.kill()
+        writer.ending.set()
+        worker.join(30)
+        writer.join(30)
+        assert not worker.is_alive() and not writer.is_alive(), "a request outlived the server"
+        self.written |= writer.acknowledged
+        for seconds in finished:
+            self.longest[operation] = max(self.longest[operation], seconds)
+        self.server.start()
+
+    def do_snapshot(self, source: random.Random):
+        self.change(source)
+        name = self.next_name()
+        self.documents[name] = read_all(self.server.http, "data")
+        return lambda: take(self.server.http, REPOSITORY, name, "data,live")
+
+    def do_restore(self, source: random.Random):
+        name = source.choice(sorted(self.documents))
+        return lambda: restore(self.server.http, REPOSITORY, name, indices="data", rename_pattern="(.+)", rename_replacement="restored-$1")
+
+    def do_delete(self, source: random.Random):
+        name = source.choice(sorted(self.documents)[:-1])
+        return lambda: self.server.http.delete(f"/_snapshot/{REPOSITORY}/{name}").ok()
+
+    def do_prune(self, source: random.Random):
+        if len(self.documents) > 3:
+            name = min(self.documents)
+            self.server.http.delete(f"/_snapshot/{REPOSITORY}/{name}").ok()
+            del self.documents[name]
+        return lambda: self.server.http.post(f"/_snapshot/{REPOSITORY}/_cleanup").ok()
+
+    def prove(self, source: random.Random, every_byte: bool) -> None:
+        """Nothing stuck, nothing lost, nothing half there."""
+
+        def nothing_runs() -> bool:
+            return not self.server.http.get("/_snapshot/_status").ok()["snapshots"] and all(info["state"] != "IN_PROGRESS" for info in self.listed().values())
+
+        wait_until("interrupted snapshots to be resumed or failed", nothing_runs)
+        listed = self.listed()
+        for name, info in listed.items():
+            assert info["state"] in ("SUCCESS", "FAILED"), info
+            assert info["state"] == "SUCCESS" or info.get("reason") or info["failures"], f"{name} failed without a reason: {info}"
+        complete = {name for name, info in listed.items() if info["state"] == "SUCCESS"}
+
+        stock = self.restic()
+        stock.check(*(["--read-data"] if every_byte else []))
+        assert set(stock.names()) == complete, "catalogue and repository must tell the same snapshots"
+        assert complete <= set(self.documents), "a snapshot that was deleted, or that never was, is listed"
+        for name in set(self.documents) - complete:
+            del self.documents[name]
+
+        self.prove_writes()
+        self.prove_restores(source)
+        for name in set(listed) - complete:
+            self.server.http.delete(f"/_snapshot/{REPOSITORY}/{name}").ok()
+        while len(self.documents) > KEPT_SNAPSHOTS:
+            oldest = min(self.documents)
+            self.server.http.delete(f"/_snapshot/{REPOSITORY}/{oldest}").ok()
+            del self.documents[oldest]
+
+    def prove_writes(self) -> None:
+        there = read_all(self.server.http, "live")
+        lost = self.written - there.keys()
+        assert not lost, f"{len(lost)} acknowledged writes are lost: {sorted(lost)[:5]}"
+        wrong = [name for name in self.written if there[name]["_source"] != {"name": name}]
+        assert not wrong, f"acknowledged writes came back different: {wrong[:5]}"
+
+    def prove_restores(self, source: random.Random) -> None:
+        """A half-restored index must not be there; one earlier snapshot, and the newest, restore document for document."""
+        indices = {row["index"] for row in self.server.http.get("/_cat/indices?format=json&h=index&expand_wildcards=all").ok()}
+        assert indices <= {"data", "live", "restored-data"}, indices
+        if "restored-data" in indices:
+            found = read_all(self.server.http, "restored-data")
+            assert any(found == documents for documents in self.documents.values()), "a restored index must be one snapshot's documents"
+            self.server.http.delete("/restored-data").ok()
+        for name in {max(self.documents), source.choice(sorted(self.documents))}:
+            restore(self.server.http, REPOSITORY, name, indices="data", rename_pattern="(.+)", rename_replacement="proof-$1")
+            assert_same(read_all(self.server.http, "proof-data"), self.documents[name])
+            self.server.http.delete("/proof-data").ok()
