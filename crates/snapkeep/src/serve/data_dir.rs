@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
 
-const LOCK_FILE: &str = "lock";
+const LOCK_FILE: &str = "snapkeep.lock";
 const SERVER_FILE: &str = "server.json";
 
 /// What a running server writes into its data folder, for commands that look for it.

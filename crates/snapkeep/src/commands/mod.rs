@@ -1,0 +1,14 @@
+//! One module a command: its flags, and what it does with them.
+
+pub mod check;
+pub mod completions;
+pub mod config;
+pub mod job;
+pub mod key;
+pub mod prune;
+pub mod repo;
+pub mod restore;
+mod session;
+pub mod snapshot;
+
+use session::Session;

@@ -1,0 +1,9 @@
+//! What commands print: tables, lines and progress bars for people, JSON for programs.
+
+mod format;
+mod print;
+mod progress;
+
+pub use format::{bytes, duration_ms, time};
+pub use print::{Output, table};
+pub use progress::Progress;

@@ -1,0 +1,68 @@
+//! Progress bars with rate and time left.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use snapkeep_api::native::types::{Job, JobKind};
+
+/// Shows how far a job is.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+const WITH_TOTAL: &str = "{prefix} {bar:30} {percent:>3} %  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
+const WITHOUT_TOTAL: &str = "{prefix} {spinner} {elapsed}  {msg}";
+
+impl Progress {
+    /// A bar on standard error; indicatif hides it where that is no terminal.
+    pub fn new(job: &Job, hidden: bool) -> Self {
+        let bar = ProgressBar::no_length();
+        bar.set_draw_target(if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) });
+        let verb = match job.kind {
+            JobKind::Snapshot => "snapshot",
+            JobKind::Restore => "restore",
+            JobKind::Delete => "delete",
+            JobKind::Clone => "clone",
+            JobKind::Check => "check",
+            JobKind::Prune => "prune",
+        };
+        bar.set_prefix(format!("{verb} {}", job.subject).trim_end().to_owned());
+        set_style(&bar, WITHOUT_TOTAL);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar }
+    }
+
+    /// Shows the job as it is now.
+    pub fn update(&self, job: &Job) {
+        let progress = &job.progress;
+        if progress.bytes_total > 0 && self.bar.length().is_none() {
+            set_style(&self.bar, WITH_TOTAL);
+        }
+        if progress.bytes_total > 0 {
+            self.bar.set_length(progress.bytes_total.max(progress.bytes_done));
+            self.bar.set_position(progress.bytes_done);
+        }
+        let items = match progress.items_total {
+            0 => String::new(),
+            total => format!(" {}/{total}", progress.items_done),
+        };
+        self.bar.set_message(format!("{}{items}", progress.phase));
+    }
+
+    /// Says something in place of the phase.
+    pub fn note(&self, text: &'static str) {
+        self.bar.set_message(text);
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn set_style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+}

@@ -1,0 +1,123 @@
+//! Everything a process works with: store, engine and the router over them. The server puts listeners in front;
+//! offline commands call the router directly.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use snapkeep_api::elasticsearch::{ApiState, ElasticsearchConfig, Shape};
+use snapkeep_api::native::{self, NativeState};
+use snapkeep_drivers::StoreDriver;
+use snapkeep_engine::{Engine, EngineConfig};
+use snapkeep_store::{Store, StoreOptions};
+use tokio_util::sync::CancellationToken;
+
+use super::data_dir::DataDir;
+use super::{health, metrics};
+use crate::config::{Settings, ShapeName};
+use crate::exit::{Exit, Failure};
+
+/// An open data folder.
+#[derive(Debug)]
+pub struct App {
+    engine: Engine,
+    store: Store,
+    shutdown: CancellationToken,
+    dir: DataDir,
+}
+
+impl App {
+    /// Takes the data folder and opens what is in it.
+    pub async fn open(settings: &Settings) -> Result<Self, Failure> {
+        Self::open_in(DataDir::take(&settings.server.data_dir)?, settings).await
+    }
+
+    /// Opens what is in a folder that this process already has.
+    pub async fn open_in(dir: DataDir, settings: &Settings) -> Result<Self, Failure> {
+        let store_dir = dir.path().join("store");
+        let opened = tokio::task::spawn_blocking(move || Store::open(&store_dir, &StoreOptions::default())).await;
+        let store = opened
+            .map_err(|cause| Failure::failed(format!("opening the document store panicked: {cause}")))?
+            .map_err(|cause| Failure::failed(format!("cannot open the document store: {cause}")))?;
+        for lost in store.lost_writes() {
+            tracing::error!(index = lost.index, shard = lost.shard, acknowledged = lost.acknowledged_seq_no, found = lost.found_seq_no, "acknowledged writes are missing; restore the index from a snapshot");
+        }
+        let driver = Arc::new(StoreDriver::new(store.clone()));
+        let engine = Engine::start(engine_config(&dir, settings), driver).await.map_err(start_failure)?;
+        Ok(Self { engine, store, shutdown: CancellationToken::new(), dir })
+    }
+
+    /// All dialects, `/health` and `/metrics`. `address` is where clients are told this node is.
+    pub fn router(&self, settings: &Settings, address: &str) -> Router {
+        let shape = match settings.elasticsearch.shape {
+            ShapeName::Es => Shape::Es,
+            ShapeName::OpenSearch => Shape::OpenSearch,
+        };
+        let mut config = ElasticsearchConfig::new(shape, self.store.uuid());
+        config.cluster_name = settings.elasticsearch.cluster_name.clone();
+        config.node_name = settings.elasticsearch.node_name.clone();
+        config.address = address.to_owned();
+        config.max_body_bytes = usize::try_from(settings.server.max_body.0).unwrap_or(usize::MAX);
+        let elasticsearch = snapkeep_api::elasticsearch::router(ApiState::new(self.engine.clone(), self.store.clone(), config));
+        let own = Router::new()
+            .route("/health", get(health::health))
+            .with_state(health::HealthState::new(self.engine.clone(), self.shutdown.clone()))
+            .route("/metrics", get(metrics::render));
+        own.merge(self.native_router()).fallback_service(elasticsearch).layer(axum::middleware::from_fn(metrics::count))
+    }
+
+    /// The native API alone.
+    pub fn native_router(&self) -> Router {
+        native::router(NativeState { engine: self.engine.clone(), store: self.store.clone(), shutdown: self.shutdown.clone() })
+    }
+
+    /// The data folder.
+    pub fn dir(&self) -> &DataDir {
+        &self.dir
+    }
+
+    /// Is cancelled when the shutdown begins.
+    pub fn shutdown_token(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// Ends: no new work, running jobs end or are cancelled at the deadline, the store is flushed.
+    pub async fn close(self, deadline: Duration) {
+        self.shutdown.cancel();
+        self.engine.shutdown(deadline).await;
+        let store = self.store.clone();
+        if let Ok(Err(cause)) = tokio::task::spawn_blocking(move || store.flush()).await {
+            tracing::error!(%cause, "cannot flush the document store");
+        }
+        self.dir.withdraw();
+    }
+}
+
+fn engine_config(dir: &DataDir, settings: &Settings) -> EngineConfig {
+    let mut config = EngineConfig::new(dir.path());
+    if !settings.repositories.roots.is_empty() {
+        config.repo_roots = settings.repositories.roots.clone();
+    }
+    // Restic and the catalogue are told absolute paths, so that neither depends on where a command was started.
+    config.repo_roots = config.repo_roots.into_iter().map(absolute).collect();
+    config.data_dir = absolute(config.data_dir);
+    config.snapshot_bytes_per_sec = settings.repositories.max_snapshot_bytes_per_sec.0;
+    config.restore_bytes_per_sec = settings.repositories.max_restore_bytes_per_sec.0;
+    config.memory_limit_bytes = settings.engine.memory_limit.0;
+    config.workers = settings.engine.workers;
+    config
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+fn start_failure(cause: snapkeep_engine::EngineError) -> Failure {
+    match cause {
+        snapkeep_engine::EngineError::DataDirectoryInUse { .. } => Failure::new(Exit::Unreachable, "data_dir_in_use", cause),
+        snapkeep_engine::EngineError::Configuration(_) => Failure::new(Exit::Usage, "configuration", cause),
+        other => Failure::failed(format!("cannot start: {other}")),
+    }
+}

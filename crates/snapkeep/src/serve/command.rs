@@ -1,0 +1,115 @@
+//! `snapkeep serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::server::{Server, url_of};
+use crate::config::{LogFormat, Overrides, Settings, load};
+use crate::exit::Failure;
+
+/// Flags that stand for configuration keys.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct SettingsArgs {
+    /// Folder of everything Snapkeep keeps; created if missing [default: ./snapkeep-data].
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Settings")]
+    pub data_dir: Option<PathBuf>,
+
+    /// TOML file with settings. `snapkeep config template` prints one to start from.
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Settings")]
+    pub config: Option<PathBuf>,
+
+    /// Folder in which repositories may lie; a relative location is resolved against the first [default: DATA_DIR/repositories].
+    ///
+    /// Repeatable. As `path.repo` of Elasticsearch: a location outside of all of them is refused.
+    #[arg(long = "repo-root", value_name = "DIR", global = true, help_heading = "Settings")]
+    pub repo_roots: Vec<PathBuf>,
+
+    /// Set any configuration key, such as `--set elasticsearch.shape=opensearch`. Repeatable.
+    #[arg(long, value_name = "SECTION.KEY=VALUE", global = true, help_heading = "Settings")]
+    pub set: Vec<String>,
+
+    /// How to write log lines [default: text].
+    #[arg(long, value_name = "FORMAT", global = true, help_heading = "Settings")]
+    pub log_format: Option<LogFormat>,
+
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,snapkeep_engine=debug` [default: info].
+    #[arg(long, value_name = "LEVEL", global = true, help_heading = "Settings")]
+    pub log_level: Option<String>,
+}
+
+impl SettingsArgs {
+    /// All settings: these flags over environment, file and defaults.
+    pub fn load(&self, listen: &[SocketAddr]) -> Result<Settings, Failure> {
+        let overrides = Overrides {
+            file: self.config.clone(),
+            set: self.set.clone(),
+            data_dir: self.data_dir.clone(),
+            listen: listen.to_vec(),
+            repo_roots: self.repo_roots.clone(),
+            log_format: self.log_format,
+            log_level: self.log_level.clone(),
+        };
+        Ok(load(&overrides)?)
+    }
+}
+
+/// Arguments of `snapkeep serve`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServeArgs {
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:9250].
+    ///
+    /// Repeatable; every listener serves everything. There is no authentication yet: listen on loopback, or put a proxy in front.
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<SocketAddr>,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn serve(arguments: ServeArgs, settings: &SettingsArgs) -> Result<(), Failure> {
+    let settings = settings.load(&arguments.listen)?;
+    super::logging::install(settings.log.format, &settings.log.level)?;
+    // Installed before anything is opened, so that a signal during a slow start is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let key_file = settings.server.data_dir.join("repository.key");
+    let key_is_new = !key_file.exists();
+
+    let server = Server::start(&settings).await?;
+    announce(&server, key_is_new && key_file.exists(), &key_file);
+    tracing::info!(listen = ?server.addresses(), data_dir = %server.data_dir().display(), version = env!("CARGO_PKG_VERSION"), "ready");
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(grace_seconds = settings.server.shutdown_grace.0.as_secs(), "stopping: running snapshots and restores are finished; a second signal stops at once");
+    tokio::select! {
+        () = server.stop() => tracing::info!("stopped"),
+        _ = terminate.recv() => tracing::warn!("stopped at once; what was running is recorded as failed at the next start"),
+        _ = interrupt.recv() => tracing::warn!("stopped at once; what was running is recorded as failed at the next start"),
+    }
+    Ok(())
+}
+
+/// Says where it listens and what to try. On standard output, so that logs can go elsewhere.
+fn announce(server: &Server, key_is_new: bool, key_file: &std::path::Path) {
+    let Some(base) = server.addresses().first().copied().map(url_of) else { return };
+    println!("Snapkeep {} keeps its data in {}", env!("CARGO_PKG_VERSION"), server.data_dir().display());
+    for address in server.addresses() {
+        println!("Listening on {}", url_of(*address));
+    }
+    if key_is_new {
+        println!();
+        println!("A repository password was generated: {}", key_file.display());
+        println!("BACK THIS FILE UP somewhere else. Without it nobody can read your snapshots, not even with the repository at hand.");
+    }
+    println!();
+    println!("Try:");
+    println!("  curl -X PUT  '{base}/_snapshot/my_backup' -H 'Content-Type: application/json' \\");
+    println!("       -d '{{\"type\": \"fs\", \"settings\": {{\"location\": \"my_backup\"}}}}'");
+    println!("  curl -X PUT  '{base}/_snapshot/my_backup/snapshot_1?wait_for_completion=true&pretty'");
+    println!("  curl         '{base}/_snapshot/my_backup/_all?pretty'");
+    println!("  snapkeep snapshot ls my_backup --server {base}");
+    println!("Native API: {base}/api/v1/openapi.json · health: {base}/health · metrics: {base}/metrics");
+}

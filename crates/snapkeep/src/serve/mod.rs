@@ -1,0 +1,15 @@
+//! The server: everything opened ([`App`]), listening ([`Server`]), and the `serve` command.
+
+mod app;
+mod command;
+pub mod data_dir;
+mod health;
+mod listener;
+mod logging;
+mod metrics;
+mod server;
+
+pub use app::App;
+pub use command::{ServeArgs, SettingsArgs, serve};
+pub use logging::install as install_logging;
+pub use server::{Server, url_of};
