@@ -1,30 +1,93 @@
 //! One consistent moment of all indices.
 
+use std::fmt;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use crate::{Document, DocumentRef, IndexMeta, StoreError};
+use fjall::{Keyspace, Readable, Snapshot};
+
+use crate::index::uuid_text;
+use crate::store::rows::{ShardState, decode_gone, decode_op, seq_key, seq_of_key};
+use crate::store::{Catalogue, Index, get_at, route};
+use crate::{Document, DocumentRef, IndexMeta, IndexState, StoreError};
 
 /// All indices at one moment; held while writes go on, cheap to take and to clone.
-#[derive(Clone, Debug)]
-pub struct View {}
+#[derive(Clone)]
+pub struct View {
+    moment: Arc<Moment>,
+}
+
+struct Moment {
+    snapshot: Snapshot,
+    catalogue: Arc<Catalogue>,
+    meta: Keyspace,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View")
+            .field("indices", &self.moment.catalogue.indices.len())
+            .finish_non_exhaustive()
+    }
+}
 
 impl View {
+    pub(crate) fn new(snapshot: Snapshot, catalogue: Arc<Catalogue>, meta: Keyspace) -> Self {
+        View {
+            moment: Arc::new(Moment {
+                snapshot,
+                catalogue,
+                meta,
+            }),
+        }
+    }
+
     /// All indices, sorted by name.
     pub fn indices(&self) -> Vec<Arc<IndexMeta>> {
-        todo!()
+        self.moment
+            .catalogue
+            .indices
+            .values()
+            .map(|index| Arc::clone(&index.meta))
+            .collect()
     }
 
     /// One index by its name (no alias).
     pub fn index(&self, name: &str) -> Option<Arc<IndexMeta>> {
-        let _ = name;
-        todo!()
+        let index = self.moment.catalogue.indices.get(name)?;
+        Some(Arc::clone(&index.meta))
     }
 
-    /// One shard; `None` for an unknown index or number.
+    /// One shard; `None` for an unknown index or number, or one that is being restored.
     pub fn shard(&self, index: &str, shard: u16) -> Option<ShardView> {
-        let _ = (index, shard);
-        todo!()
+        let index = self.moment.catalogue.indices.get(index)?;
+        if shard >= index.meta.shards || index.meta.state == IndexState::Restoring {
+            return None;
+        }
+        let key = index.data.state_key(shard);
+        let row = self.moment.snapshot.get(&self.moment.meta, key).ok()??;
+        Some(ShardView {
+            moment: Arc::clone(&self.moment),
+            index: Arc::clone(index),
+            shard,
+            state: ShardState::decode(&row).ok()?,
+        })
+    }
+
+    /// One live document of an index by id and routing.
+    pub fn get(
+        &self,
+        index: &str,
+        id: &str,
+        routing: Option<&str>,
+    ) -> Result<Option<Document>, StoreError> {
+        let Some(meta) = self.index(index) else {
+            return Ok(None);
+        };
+        match self.shard(index, route(id, routing, meta.shards)) {
+            Some(shard) => shard.get(id),
+            None => Ok(None),
+        }
     }
 }
 
@@ -51,45 +114,73 @@ pub struct Gone<'a> {
 }
 
 /// One shard at the moment of its [`View`]. `Send + Sync`: scan it from many threads at once.
-#[derive(Clone, Debug)]
-pub struct ShardView {}
+#[derive(Clone)]
+pub struct ShardView {
+    moment: Arc<Moment>,
+    index: Arc<Index>,
+    shard: u16,
+    state: ShardState,
+}
+
+impl fmt::Debug for ShardView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardView")
+            .field("index", &self.index.meta.name)
+            .field("shard", &self.shard)
+            .finish_non_exhaustive()
+    }
+}
 
 impl ShardView {
     /// Live documents, exact.
     pub fn live_count(&self) -> u64 {
-        todo!()
+        self.state.live
     }
 
     /// Sum of [`crate::document_hash`] over the live documents.
     pub fn digest(&self) -> u128 {
-        todo!()
+        self.state.digest
     }
 
     /// Bytes of source in live documents.
     pub fn source_bytes(&self) -> u64 {
-        todo!()
+        self.state.source_bytes
     }
 
     /// Highest sequence number ever given in this shard.
     pub fn max_seq_no(&self) -> Option<u64> {
-        todo!()
+        self.state.next_seq_no.checked_sub(1)
     }
 
     /// Identity of the sequence numbers.
     pub fn history(&self) -> ShardHistory {
-        todo!()
+        ShardHistory {
+            index_uuid: self.index.meta.uuid.clone(),
+            history_uuid: uuid_text(&self.state.history),
+        }
     }
 
     /// [`Self::gone_since`] is complete for arguments ≥ this; below, read everything again.
     pub fn gone_floor(&self) -> u64 {
-        todo!()
+        self.state.gone_floor
     }
 
     /// Ranges of sequence numbers of about `target_bytes` of source each, covering `0..=max_seq_no` in
     /// order; cheap, from counts only.
     pub fn split(&self, target_bytes: u64) -> Vec<Range<u64>> {
-        let _ = target_bytes;
-        todo!()
+        let end = self.state.next_seq_no;
+        if end == 0 {
+            return Vec::new();
+        }
+        let parts = self
+            .state
+            .source_bytes
+            .div_ceil(target_bytes.max(1))
+            .clamp(1, end);
+        let bound = |part: u64| (u128::from(end) * u128::from(part) / u128::from(parts)) as u64;
+        (0..parts)
+            .map(|part| bound(part)..bound(part + 1))
+            .collect()
     }
 
     /// Calls `visit` for each live document in `range`, ascending by sequence number.
@@ -98,8 +189,19 @@ impl ShardView {
         range: Range<u64>,
         visit: &mut dyn FnMut(DocumentRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let _ = (range, visit);
-        todo!()
+        if range.is_empty() {
+            return Ok(());
+        }
+        let keys = seq_key(self.shard, range.start)..seq_key(self.shard, range.end);
+        for row in self.moment.snapshot.range(&self.index.data.ops, keys) {
+            let (key, op) = row
+                .into_inner()
+                .map_err(|cause| self.failed("scan", cause))?;
+            if visit(decode_op(seq_of_key(&key)?, &op)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Calls `visit` for each copy that died by an operation with `seq_no >= from_seq_no`, ascending. Pass
@@ -110,13 +212,34 @@ impl ShardView {
         from_seq_no: u64,
         visit: &mut dyn FnMut(Gone<'_>),
     ) -> Result<(), StoreError> {
-        let _ = (from_seq_no, visit);
-        todo!()
+        // From the floor on: below it lie only the engine's own tombstones of trimmed rows.
+        let start = from_seq_no.max(self.state.gone_floor);
+        if start >= self.state.next_seq_no {
+            return Ok(());
+        }
+        let keys = seq_key(self.shard, start)..seq_key(self.shard, self.state.next_seq_no);
+        for row in self.moment.snapshot.range(&self.index.data.gone, keys) {
+            let (key, gone) = row
+                .into_inner()
+                .map_err(|cause| self.failed("scan", cause))?;
+            let (old_seq_no, hash, id) = decode_gone(&gone)?;
+            visit(Gone {
+                seq_no: seq_of_key(&key)?,
+                old_seq_no,
+                id,
+                hash,
+            });
+        }
+        Ok(())
     }
 
     /// One live document by id.
     pub fn get(&self, id: &str) -> Result<Option<Document>, StoreError> {
-        let _ = id;
-        todo!()
+        get_at(&self.moment.snapshot, &self.index.data, self.shard, id)
+    }
+
+    fn failed(&self, operation: &'static str, cause: fjall::Error) -> StoreError {
+        let object = format!("shard [{}][{}]", self.index.meta.name, self.shard);
+        StoreError::engine(operation, &object, cause)
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::StoreError;
+
 /// Flat settings, `index.number_of_shards` → `"1"`. A value is a string, or an array of strings for lists.
 pub type Settings = BTreeMap<String, Value>;
 
@@ -123,6 +125,45 @@ impl IndexMeta {
 
     /// Settings as the nested tree that `GET /index/_settings` shows: `{"index":{"number_of_shards":"1",…}}`.
     pub fn nested_settings(&self) -> Value {
-        todo!()
+        super::nest(&self.settings)
+    }
+}
+
+/// Parses the `aliases` part of a body.
+pub(crate) fn parse_aliases(tree: &Value) -> Result<BTreeMap<String, Alias>, StoreError> {
+    let map = match tree {
+        Value::Null => return Ok(BTreeMap::new()),
+        Value::Object(map) => map,
+        _ => {
+            return Err(StoreError::illegal(
+                "malformed aliases, should be an object",
+            ));
+        }
+    };
+    map.iter()
+        .map(|(name, spec)| {
+            super::check_alias_name(name)?;
+            Ok((name.clone(), Alias::parse(spec)?))
+        })
+        .collect()
+}
+
+impl Alias {
+    /// Parses the properties of one alias; `routing` sets both routings.
+    pub fn parse(spec: &Value) -> Result<Alias, StoreError> {
+        if spec.is_null() {
+            return Ok(Alias::default());
+        }
+        let mut alias: Alias = serde_json::from_value(spec.clone())
+            .map_err(|cause| StoreError::illegal(format!("failed to parse alias: {cause}")))?;
+        if let Some(routing) = spec.get("routing").and_then(Value::as_str) {
+            alias
+                .index_routing
+                .get_or_insert_with(|| routing.to_owned());
+            alias
+                .search_routing
+                .get_or_insert_with(|| routing.to_owned());
+        }
+        Ok(alias)
     }
 }

@@ -15,7 +15,7 @@ pub struct SearchContextStats {
 }
 
 /// Open scrolls and points in time, each holding a [`View`] until it expires or is closed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Contexts {}
 
 #[allow(clippy::todo, unused_variables)]

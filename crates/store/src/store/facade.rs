@@ -1,15 +1,11 @@
 //! The public face.
 
-use std::path::Path;
+use std::fmt;
 use std::sync::Arc;
 
-use serde_json::Value;
-
+use super::Core;
 use crate::search::Contexts;
-use crate::{
-    AliasAction, Document, IndexMeta, IndexSpec, RestoreSpec, RestoreTarget, Settings, StoreError,
-    View, WriteOp, WriteOptions, WriteOutcome,
-};
+use crate::{Settings, StoreError, View};
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -74,152 +70,49 @@ pub struct IndexStats {
 }
 
 /// The embedded document store. Cheap to clone; all clones are the same store.
-#[derive(Clone, Debug)]
-pub struct Store {}
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) core: Arc<Core>,
+}
 
-#[allow(clippy::todo, unused_variables)]
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("uuid", &self.core.uuid)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Store {
-    /// Opens or creates the store in `dir`. One process at a time.
-    pub fn open(dir: &Path, options: &StoreOptions) -> Result<Store, StoreError> {
-        todo!()
+    /// UUID of this store, made when it was created (the cluster's UUID).
+    pub fn uuid(&self) -> &str {
+        &self.core.uuid
     }
 
     /// Acknowledged writes found missing at open (journal damage); also logged. Empty when all is well.
     pub fn lost_writes(&self) -> &[LostWrites] {
-        todo!()
+        &self.core.lost
     }
 
-    /// Creates an index: templates are applied, then `spec`.
-    pub fn create_index(&self, name: &str, spec: IndexSpec) -> Result<Arc<IndexMeta>, StoreError> {
-        todo!()
-    }
-
-    /// Deletes an index and its documents.
-    pub fn delete_index(&self, name: &str) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// All indices, sorted by name (including those being restored).
-    pub fn indices(&self) -> Vec<Arc<IndexMeta>> {
-        todo!()
-    }
-
-    /// One index by its name (no alias).
-    pub fn index(&self, name: &str) -> Option<Arc<IndexMeta>> {
-        todo!()
-    }
-
-    /// Merges settings (nested or flat, with or without `index.`; null resets) into the index.
-    /// `preserve_existing`: keep values that are already set.
-    pub fn put_settings(
-        &self,
-        name: &str,
-        settings: &Value,
-        preserve_existing: bool,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Merges mappings (`{"properties":{…}}`) into the index.
-    pub fn put_mapping(&self, name: &str, mappings: &Value) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Applies all actions, or none.
-    pub fn update_aliases(&self, actions: &[AliasAction]) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Opens a closed index; nothing happens when it is open.
-    pub fn open_index(&self, name: &str) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Closes an index; nothing happens when it is closed.
-    pub fn close_index(&self, name: &str) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Stores a template body under a name.
-    pub fn put_template(
-        &self,
-        kind: TemplateKind,
-        name: &str,
-        body: Value,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// All templates of a kind, sorted by name.
-    pub fn templates(&self, kind: TemplateKind) -> Vec<(String, Value)> {
-        todo!()
-    }
-
-    /// Removes a template.
-    pub fn delete_template(&self, kind: TemplateKind, name: &str) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Current cluster settings.
-    pub fn cluster_settings(&self) -> ClusterSettings {
-        todo!()
-    }
-
-    /// Merges cluster settings (nested or flat; null resets) and returns the new ones.
-    pub fn put_cluster_settings(
-        &self,
-        persistent: &Value,
-        transient: &Value,
-    ) -> Result<ClusterSettings, StoreError> {
-        todo!()
-    }
-
-    /// UUID of this store, made when it was created (the cluster's UUID).
-    pub fn uuid(&self) -> &str {
-        todo!()
-    }
-
-    /// Performs the operations in order as one durable batch (one sync) and tells each outcome.
-    pub fn write(
-        &self,
-        ops: Vec<WriteOp>,
-        options: &WriteOptions,
-    ) -> Vec<Result<WriteOutcome, StoreError>> {
-        todo!()
-    }
-
-    /// One document by index (or alias of one index), id and routing.
-    pub fn get(
-        &self,
-        index: &str,
-        id: &str,
-        routing: Option<&str>,
-    ) -> Result<Option<Document>, StoreError> {
-        todo!()
-    }
-
-    /// One consistent moment over all indices; all it shows is durable.
+    /// One consistent moment over all indices; all it shows is durable. Takes microseconds, or one sync
+    /// when writes are under way.
     pub fn view(&self) -> Result<View, StoreError> {
-        todo!()
+        self.core.durable_view()
     }
 
-    /// Sizes of one index.
-    pub fn stats(&self, name: &str) -> Result<IndexStats, StoreError> {
-        todo!()
+    /// Like [`Self::view`] without waiting for the sync of writes that are under way: for searches.
+    pub fn peek(&self) -> View {
+        self.core.view()
     }
 
     /// Scroll and point-in-time contexts.
     pub fn contexts(&self) -> &Contexts {
-        todo!()
+        &self.core.contexts
     }
 
-    /// Starts loading an index; invisible (but listed as [`crate::IndexState::Restoring`]) until finished.
-    pub fn begin_restore(&self, spec: RestoreSpec) -> Result<RestoreTarget, StoreError> {
-        todo!()
-    }
-
-    /// Syncs everything acknowledged so far; a clean shutdown also drops the last clone.
+    /// Syncs everything written so far.
     pub fn flush(&self) -> Result<(), StoreError> {
-        todo!()
+        self.core.sync()?;
+        self.core.guard.sync()
     }
 }

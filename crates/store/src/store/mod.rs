@@ -1,5 +1,22 @@
 //! The store itself: opening, metadata, reading and writing.
 
+mod catalogue;
+mod core;
+mod data;
+mod documents;
 mod facade;
+mod guard;
+mod indices;
+mod open;
+mod registry;
+pub(crate) mod rows;
+mod sync;
+mod watchdog;
 
 pub use facade::{ClusterSettings, IndexStats, LostWrites, Store, StoreOptions, TemplateKind};
+
+pub(crate) use self::core::{Core, now_ms};
+pub(crate) use catalogue::{Catalogue, Index, IndexRecord, record_key};
+pub(crate) use data::{Access, IndexData, route};
+pub(crate) use documents::{check_readable, get_at};
+pub(crate) use indices::{created_ms, new_state, refuse_restoring};

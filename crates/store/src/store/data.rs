@@ -1,0 +1,218 @@
+//! The documents of one index: three keyspaces and the counters of its shards.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use fjall::config::BlockSizePolicy;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+
+use super::rows::{IdRow, ShardState, id_key};
+use crate::StoreError;
+use crate::index::KnownFields;
+
+/// Blocks are large because documents are mostly read by scans.
+const DATA_BLOCK_BYTES: u32 = 32 << 10;
+const ID_BLOCK_BYTES: u32 = 8 << 10;
+/// Memtables: at most five of each (one active, four sealed) before writers wait.
+const OPS_MEMTABLE_BYTES: u64 = 16 << 20;
+const IDS_MEMTABLE_BYTES: u64 = 8 << 20;
+const GONE_MEMTABLE_BYTES: u64 = 4 << 20;
+
+/// Most field hashes remembered per index, 8 bytes each.
+const MAX_KNOWN_FIELDS: usize = 50_000;
+
+/// Every keyspace of documents is named `d.<data id in hex>.<kind>`.
+const PREFIX: &str = "d.";
+
+/// What may be done with the documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Open = 0,
+    Closed = 1,
+    Deleted = 2,
+}
+
+/// One shard's changing part, behind its write lock.
+#[derive(Default)]
+pub(crate) struct ShardWriter {
+    pub(crate) state: ShardState,
+    /// Deleted ids with their time, oldest first; their rows are removed when they are old enough.
+    pub(crate) tombstones: VecDeque<(u64, String)>,
+}
+
+/// Documents of an index. Its data id differs from the UUID, since a restore may replace the documents
+/// under the same UUID.
+pub(crate) struct IndexData {
+    pub(crate) data_id: [u8; 16],
+    pub(crate) ops: Keyspace,
+    pub(crate) ids: Keyspace,
+    pub(crate) gone: Keyspace,
+    pub(crate) shards: Vec<Mutex<ShardWriter>>,
+    /// Field paths and types that the mapping already covers.
+    known_fields: RwLock<Arc<KnownFields>>,
+    access: AtomicU8,
+    /// Delete the keyspaces when the last user is gone.
+    is_doomed: AtomicBool,
+    db: Database,
+}
+
+impl IndexData {
+    /// Makes the keyspaces of a new index, or opens those of an existing one.
+    pub(crate) fn open(
+        db: &Database,
+        data_id: [u8; 16],
+        states: Vec<ShardState>,
+    ) -> Result<Self, StoreError> {
+        let keyspace = |kind: &str, block_bytes: u32, memtable_bytes: u64| {
+            db.keyspace(&keyspace_name(&data_id, kind), || {
+                KeyspaceCreateOptions::default()
+                    .data_block_size_policy(BlockSizePolicy::all(block_bytes))
+                    .max_memtable_size(memtable_bytes)
+            })
+            .map_err(|cause| StoreError::engine("open keyspace", kind, cause))
+        };
+        Ok(IndexData {
+            data_id,
+            ops: keyspace("ops", DATA_BLOCK_BYTES, OPS_MEMTABLE_BYTES)?,
+            ids: keyspace("ids", ID_BLOCK_BYTES, IDS_MEMTABLE_BYTES)?,
+            gone: keyspace("gone", DATA_BLOCK_BYTES, GONE_MEMTABLE_BYTES)?,
+            shards: states
+                .into_iter()
+                .map(|state| {
+                    Mutex::new(ShardWriter {
+                        state,
+                        tombstones: VecDeque::new(),
+                    })
+                })
+                .collect(),
+            known_fields: RwLock::default(),
+            access: AtomicU8::new(Access::Open as u8),
+            is_doomed: AtomicBool::new(false),
+            db: db.clone(),
+        })
+    }
+
+    /// The shard's write lock. A panic of a writer cannot leave half-made counters: they are assigned
+    /// once, after the commit.
+    pub(crate) fn lock(&self, shard: u16) -> MutexGuard<'_, ShardWriter> {
+        self.shards[usize::from(shard)]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the writers under way, then changes what later ones may do.
+    pub(crate) fn set_access(&self, access: Access) {
+        let _writers: Vec<_> = (0..self.shards.len())
+            .map(|shard| self.lock(shard as u16))
+            .collect();
+        self.access.store(access as u8, Ordering::Release);
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        match self.access.load(Ordering::Acquire) {
+            0 => Access::Open,
+            1 => Access::Closed,
+            _ => Access::Deleted,
+        }
+    }
+
+    /// Field hashes that need no further look.
+    pub(crate) fn known_fields(&self) -> Arc<KnownFields> {
+        Arc::clone(
+            &self
+                .known_fields
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// Adds to them; starts over when documents have brought absurdly many.
+    pub(crate) fn add_known_fields(&self, hashes: &[u64]) {
+        let mut known = self
+            .known_fields
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let fields = Arc::make_mut(&mut known);
+        if fields.len() > MAX_KNOWN_FIELDS {
+            fields.clear();
+        }
+        fields.extend(hashes);
+    }
+
+    /// After a change of the mapping every field is looked at again.
+    pub(crate) fn forget_known_fields(&self) {
+        *self
+            .known_fields
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::default();
+    }
+
+    /// Deletes the files once no view uses them any more.
+    pub(crate) fn doom(&self) {
+        self.is_doomed.store(true, Ordering::Release);
+    }
+
+    /// Key of a shard's counters in the `meta` keyspace.
+    pub(crate) fn state_key(&self, shard: u16) -> Vec<u8> {
+        state_key(&self.data_id, shard)
+    }
+
+    /// Newest row of an id, deleted or not.
+    pub(crate) fn id_row(&self, shard: u16, id: &str) -> Result<Option<IdRow>, StoreError> {
+        let row = self
+            .ids
+            .get(id_key(shard, id))
+            .map_err(|cause| StoreError::engine("read", "an id", cause))?;
+        row.map(|row| IdRow::decode(&row)).transpose()
+    }
+
+    /// Bytes on disk of all three keyspaces.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.ops.disk_space() + self.ids.disk_space() + self.gone.disk_space()
+    }
+}
+
+impl Drop for IndexData {
+    fn drop(&mut self) {
+        if !self.is_doomed.load(Ordering::Acquire) {
+            return;
+        }
+        for keyspace in [&self.ops, &self.ids, &self.gone] {
+            if let Err(error) = self.db.delete_keyspace(keyspace.clone()) {
+                // They are dropped at the next start, since no index refers to them.
+                tracing::warn!(%error, keyspace = %&**keyspace.name(), "documents of a deleted index were not removed");
+            }
+        }
+    }
+}
+
+/// Key of a shard's counters in the `meta` keyspace.
+pub(crate) fn state_key(data_id: &[u8; 16], shard: u16) -> Vec<u8> {
+    let mut key = b"shard/".to_vec();
+    key.extend_from_slice(data_id);
+    key.push(b'/');
+    key.extend_from_slice(&shard.to_be_bytes());
+    key
+}
+
+fn keyspace_name(data_id: &[u8; 16], kind: &str) -> String {
+    format!("{PREFIX}{}.{kind}", hex(data_id))
+}
+
+/// The data id in a keyspace's name, if it holds documents.
+pub(crate) fn data_id_of_keyspace(name: &str) -> Option<&str> {
+    name.strip_prefix(PREFIX)?.split('.').next()
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The shard of a document: XXH3-64 of its routing (its id, when it has none) modulo the shards. Stored
+/// documents depend on it: never change it.
+pub(crate) fn route(id: &str, routing: Option<&str>, shards: u16) -> u16 {
+    let key = routing.unwrap_or(id).as_bytes();
+    (xxhash_rust::xxh3::xxh3_64(key) % u64::from(shards.max(1))) as u16
+}
