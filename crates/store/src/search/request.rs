@@ -11,10 +11,22 @@ pub struct SearchRequest {}
 
 impl SearchRequest {
     /// Parses a search body (`query`, `sort`, `from`, `size`, `search_after`, `_source`,
-    /// `track_total_hits`, `seq_no_primary_term`, `version`, …). URL parameters are merged into the body
+    /// `track_total_hits`, `seq_no_primary_term`, `version`, `slice`, …). URL parameters are merged into the body
     /// by the caller. Keys not offered are [`SearchError::Unsupported`].
     pub fn parse(body: &Value) -> Result<SearchRequest, SearchError> {
         let _ = body;
+        todo!()
+    }
+
+    /// Keeps the search to these shards of every index (`preference=_shards:0,1`); `shards` of the result counts only them.
+    pub fn with_shards(self, shards: Vec<u16>) -> Self {
+        let _ = shards;
+        todo!()
+    }
+
+    /// Adds a query that documents of `index` must match too (the filter of an alias).
+    pub fn with_index_filter(self, index: &str, query: &Value) -> Result<Self, SearchError> {
+        let _ = (index, query);
         todo!()
     }
 }
