@@ -110,6 +110,8 @@ error_table! {
     VersionConflict => Row::own("version_conflict_engine_exception", 409);
     /// A document does not fit the mapping, or is no JSON object.
     DocumentParsing => Row::own("document_parsing_exception", 400).opensearch("mapper_parsing_exception", 400);
+    /// A document brings a field into a mapping that takes no new ones.
+    StrictDynamicMapping => Row::own("strict_dynamic_mapping_exception", 400);
     /// A mapping is wrong.
     MapperParsing => Row::own("mapper_parsing_exception", 400);
     /// A document needs a routing value.
@@ -149,9 +151,9 @@ error_table! {
     /// A group of a regular expression does not exist.
     IndexOutOfBounds => Row::java("index_out_of_bounds_exception", 500);
     /// The body is no JSON.
-    XContentParse => Row::own("x_content_parse_exception", 400).opensearch("json_parse_exception", 400);
+    XContentParse => Row::java("x_content_parse_exception", 400).opensearch("json_parse_exception", 400);
     /// The body ends too early.
-    XContentEof => Row::own("x_content_e_o_f_exception", 400).opensearch("json_e_o_f_exception", 400);
+    XContentEof => Row::java("x_content_e_o_f_exception", 400).opensearch("json_e_o_f_exception", 400);
     /// The parser's own complaint, below [`Self::XContentParse`].
     JsonParse => Row::java("json_parse_exception", 400);
     /// The parser's own complaint, below [`Self::XContentEof`].
@@ -203,6 +205,8 @@ enum Body {
         fields: Vec<(String, Value)>,
         cause: Option<EsError>,
         status: Option<u16>,
+        /// What `root_cause` lists instead of the innermost own error.
+        roots: Vec<EsError>,
     },
     /// `{"error": text, "status": n}`, as the router itself answers.
     Plain { status: u16, text: String, with_status: bool },
@@ -220,7 +224,7 @@ pub struct EsError {
 impl EsError {
     /// An error of `kind` with its reason.
     pub fn new(kind: ErrorKind, reason: impl Into<String>) -> Self {
-        let body = Body::Exception { kind, reason: Some(reason.into()), fields: Vec::new(), cause: None, status: None };
+        let body = Body::Exception { kind, reason: Some(reason.into()), fields: Vec::new(), cause: None, status: None, roots: Vec::new() };
         Self { body: Box::new(body), allow: None }
     }
 
@@ -275,6 +279,15 @@ impl EsError {
         self
     }
 
+    /// Sets what `root_cause` lists: the errors of the shards, for a search that failed in all of them.
+    #[must_use]
+    pub fn with_roots(mut self, errors: Vec<EsError>) -> Self {
+        if let Body::Exception { roots, .. } = &mut *self.body {
+            *roots = errors;
+        }
+        self
+    }
+
     /// Answers with a status other than the table's, for the few answers whose status depends on the cause.
     #[must_use]
     pub fn with_status(mut self, code: u16) -> Self {
@@ -305,6 +318,14 @@ impl EsError {
         }
     }
 
+    /// The reason, or the text of a router's plain answer.
+    pub fn reason(&self) -> Option<&str> {
+        match &*self.body {
+            Body::Exception { reason, .. } => reason.as_deref(),
+            Body::Plain { text, .. } => Some(text),
+        }
+    }
+
     /// The HTTP status in a shape.
     pub fn status(&self, shape: Shape) -> StatusCode {
         let code = match &*self.body {
@@ -321,9 +342,11 @@ impl EsError {
         match &*self.body {
             Body::Plain { text, with_status: true, .. } => json!({ "error": text, "status": status }),
             Body::Plain { text, .. } => json!({ "error": text }),
-            Body::Exception { .. } => {
+            Body::Exception { roots, .. } => {
                 let mut error = Map::new();
-                error.insert("root_cause".into(), json!([self.root(shape).object(shape, false, with_trace)]));
+                let listed = if roots.is_empty() { std::slice::from_ref(self.root(shape)) } else { roots };
+                let root_cause: Vec<_> = listed.iter().map(|root| root.object(shape, false, with_trace)).collect();
+                error.insert("root_cause".into(), json!(root_cause));
                 error.extend(self.object(shape, true, with_trace));
                 json!({ "error": error, "status": status })
             }
