@@ -33,12 +33,12 @@ def offline(server: Server, *arguments: str) -> str:
 
 def test_everything_works_offline(stopped: tuple[Server, Documents]) -> None:
     server, documents = stopped
-    assert "main" in offline(server, "repo", "list")
-    assert json.loads(offline(server, "snapshot", "list", "main", "--json"))
+    assert "main" in offline(server, "repo", "ls")
+    assert json.loads(offline(server, "snapshot", "ls", "main", "--json"))
     offline(server, "snapshot", "create", "main", "two")
     offline(server, "check", "main", "--read-data")
     offline(server, "restore", "main", "two", "--rename", "(.+)=again-$1")
-    offline(server, "snapshot", "delete", "main", "one")
+    offline(server, "snapshot", "rm", "main", "one")
     offline(server, "prune", "main")
     with server:
         assert_same(read_all(server.http, "again-books"), documents)

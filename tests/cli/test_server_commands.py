@@ -34,12 +34,12 @@ def run_json(server: Server, *arguments: str, code: int = 0) -> object:
 
 def test_a_repository_from_registration_to_restore(server: Server, loaded: Documents) -> None:
     run(server, "repo", "add", "main", "--location", "main")
-    assert "main" in run(server, "repo", "list")
-    assert "main" in json.dumps(run_json(server, "repo", "list"))
+    assert "main" in run(server, "repo", "ls")
+    assert "main" in json.dumps(run_json(server, "repo", "ls"))
     run(server, "repo", "verify", "main")
     run(server, "snapshot", "create", "main", "one")
-    assert "SUCCESS" in run(server, "snapshot", "list", "main")
-    assert "one" in json.dumps(run_json(server, "snapshot", "list", "main"))
+    assert "SUCCESS" in run(server, "snapshot", "ls", "main")
+    assert "one" in json.dumps(run_json(server, "snapshot", "ls", "main"))
     server.http.delete("/books").ok()
     run(server, "restore", "main", "one")
     assert_same(read_all(server.http, "books"), loaded)
@@ -51,26 +51,26 @@ def test_check_and_prune(server: Server, loaded: Documents) -> None:
     run(server, "snapshot", "create", "main", "two")
     run(server, "check", "main")
     run(server, "check", "main", "--read-data")
-    run(server, "snapshot", "delete", "main", "two")
+    run(server, "snapshot", "rm", "main", "two")
     run(server, "prune", "main")
-    assert "two" not in run(server, "snapshot", "list", "main")
+    assert "two" not in run(server, "snapshot", "ls", "main")
 
 
 def test_jobs_are_listed(server: Server, loaded: Documents) -> None:
-    assert json.dumps(run_json(server, "job", "list")) != "[]"
+    assert run_json(server, "job", "ls")["jobs"]
 
 
 def test_passwords(server: Server, loaded: Documents, tmp_path: Path) -> None:
     """A password that is added opens the repository for stock restic; removed, it does not."""
     (tmp_path / "password").write_text("a second password\n")
-    before = run_json(server, "key", "list", "main")
+    before = run_json(server, "key", "ls", "main")["keys"]
     run(server, "key", "add", "main", "--password-file", str(tmp_path / "password"))
-    after = run_json(server, "key", "list", "main")
+    after = run_json(server, "key", "ls", "main")["keys"]
     assert len(after) == len(before) + 1, after
     stock = Restic({"RESTIC_REPOSITORY": str(server.repo_roots[0] / "main"), "RESTIC_PASSWORD": "a second password"}, tmp_path / "cache")
     stock.check()
     [added] = [key["id"] for key in after if key["id"] not in {key["id"] for key in before}]
-    run(server, "key", "remove", "main", added)
+    run(server, "key", "rm", "main", added)
     assert stock.run("snapshots").returncode != 0
 
 
@@ -84,10 +84,10 @@ def test_repo_env_can_be_evaluated_by_a_shell(server: Server, loaded: Documents)
 @pytest.mark.parametrize(
     "arguments, code",
     [
-        (("snapshot", "list", "nope"), 5),
+        (("snapshot", "ls", "nope"), 5),
         (("restore", "main", "nope"), 5),
         (("check", "nope"), 5),
-        (("key", "remove", "main", "00" * 32), 5),
+        (("key", "rm", "main", "00" * 32), 5),
         (("snapshot", "create", "main", "UPPER"), 1),
         (("repo", "add", "outside", "--location", "/nowhere/else"), 1),
     ],
@@ -102,8 +102,8 @@ def test_failures_have_their_exit_code_and_a_reason(server: Server, loaded: Docu
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    assert run_program("repo", "list", "--server", "http://127.0.0.1:1").returncode == 6
-    assert run_program("repo", "list", "--data-dir", str(tmp_path / "nothing")).returncode == 6
+    assert run_program("repo", "ls", "--server", "http://127.0.0.1:1").returncode == 6
+    assert run_program("repo", "ls", "--data-dir", str(tmp_path / "nothing")).returncode == 6
 
 
 def test_metrics_and_health(server: Server, loaded: Documents) -> None:

@@ -27,8 +27,8 @@ def free_port() -> int:
 
 
 def clean_environment(extra: dict[str, str] | None = None) -> dict[str, str]:
-    """The caller's environment without settings that would reach the program or restic by accident."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SNAPKEEP_", "RESTIC_"))}
+    """The caller's environment without settings that would reach the program, restic or curator by accident."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SNAPKEEP_", "RESTIC_", "PYTHONPATH"))}
     return kept | (extra or {})
 
 
