@@ -118,6 +118,11 @@ impl IndexMeta {
         self.state == IndexState::Open
     }
 
+    /// The shard that a document with this routing (or, without one, this id) is in.
+    pub fn shard_of(&self, id: &str, routing: Option<&str>) -> u16 {
+        crate::store::route(id, routing, self.shards)
+    }
+
     /// A setting as text, `index.`-prefixed key.
     pub fn setting(&self, key: &str) -> Option<&str> {
         self.settings.get(key).and_then(Value::as_str)

@@ -18,9 +18,10 @@ impl SearchRequest {
         todo!()
     }
 
-    /// Keeps the search to these shards of every index (`preference=_shards:0,1`); `shards` of the result counts only them.
-    pub fn with_shards(self, shards: Vec<u16>) -> Self {
-        let _ = shards;
+    /// Keeps the search to these shards of one index (routing), or with `None` of every index (`preference=_shards:0,1`);
+    /// both can be given. `shards` of the result counts only them.
+    pub fn with_shards(self, index: Option<&str>, shards: Vec<u16>) -> Self {
+        let _ = (index, shards);
         todo!()
     }
 
