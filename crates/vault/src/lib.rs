@@ -1,1 +1,30 @@
 //! Repository engine: reads and writes restic repositories of format version 2.
+//!
+//! From the bottom up: [`ids`](crate::BlobId) name things, [`format`] knows the bytes, [`storage`] keeps files,
+//! [`blob_index`] knows where every blob lies, [`repository`] puts them together, [`backup`] writes and [`read`] reads.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod backup;
+pub mod blob_index;
+mod cancel;
+mod error;
+pub mod format;
+mod ids;
+mod password;
+pub mod read;
+pub mod repository;
+pub mod storage;
+
+pub use backup::{
+    Backup, BackupOptions, BackupSummary, BytesSource, Chunking, FileContent, FileSource, LocalFile,
+    SegmentSink, SinkClosed, SourceError, TreeBackupOptions, TreeBackupResult,
+};
+pub use cancel::CancelFlag;
+pub use error::{Part, VaultError};
+pub use ids::{
+    BlobId, IndexId, KeyId, LockId, PackId, ParseIdError, RepositoryId, SnapshotId,
+};
+pub use password::Password;
+pub use read::{ReadOptions, ReadStats, RestoreOptions, RestoreStats, VisitError};
+pub use repository::{BackupProgress, KeyInfo, Repository, RepositoryLock, RepositoryOptions};

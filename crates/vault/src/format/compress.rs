@@ -1,0 +1,225 @@
+//! Compression: zstd frames without checksum and without dictionary.
+//!
+//! The MAC protects the bytes, so a checksum in the frame would be paid twice.
+
+use super::FormatError;
+use std::fmt;
+use std::io::Cursor;
+use zstd::zstd_safe::{CParameter, DParameter};
+
+/// Level 3: on blobs of 1 MiB it stores less than restic's default for about the same time as level 1.
+pub const DEFAULT_LEVEL: i32 = 3;
+
+/// Largest window a frame may ask for, as a power of two. Restic's own reader allows more, but no known writer
+/// uses more than 128 MiB.
+const WINDOW_LOG_MAX: u32 = 27;
+
+/// A reusable compressor: one a worker, so that its tables are allocated once.
+pub struct Compressor {
+    inner: zstd::bulk::Compressor<'static>,
+    level: i32,
+}
+
+impl Compressor {
+    /// A compressor of this zstd level. Levels beyond what zstd has are taken as its nearest.
+    pub fn new(level: i32) -> Result<Self, FormatError> {
+        let range = zstd::compression_level_range();
+        let level = level.clamp(*range.start(), *range.end());
+        let mut inner = zstd::bulk::Compressor::new(level).map_err(compression_error)?;
+        inner
+            .set_parameter(CParameter::ChecksumFlag(false))
+            .map_err(compression_error)?;
+        Ok(Self { inner, level })
+    }
+
+    /// The level in use.
+    pub fn level(&self) -> i32 {
+        self.level
+    }
+
+    /// Changes the level for what is compressed next.
+    pub fn set_level(&mut self, level: i32) -> Result<(), FormatError> {
+        if level != self.level {
+            self.inner
+                .set_parameter(CParameter::CompressionLevel(level))
+                .map_err(compression_error)?;
+            self.level = level;
+        }
+        Ok(())
+    }
+
+    /// Appends the compressed `plain` to `out` and returns the number of bytes appended.
+    pub fn compress_into(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<usize, FormatError> {
+        let start = out.len();
+        out.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        let mut target = Cursor::new(&mut *out);
+        target.set_position(start as u64);
+        self.inner
+            .compress_to_buffer(plain, &mut target)
+            .map_err(compression_error)
+    }
+
+    /// Whether `sample` gets smaller by at least 3 % at the fastest level. Data that does not is stored as it is:
+    /// compressing it costs 20 times the encryption and saves nothing.
+    pub fn is_worth_compressing(
+        &mut self,
+        sample: &[u8],
+        scratch: &mut Vec<u8>,
+    ) -> Result<bool, FormatError> {
+        let level = self.level;
+        self.set_level(PROBE_LEVEL)?;
+        scratch.clear();
+        let compressed = self.compress_into(sample, scratch);
+        self.set_level(level)?;
+        Ok(compressed? * 100 < sample.len() * 97)
+    }
+}
+
+/// The level of [`Compressor::is_worth_compressing`].
+const PROBE_LEVEL: i32 = -5;
+
+impl fmt::Debug for Compressor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Compressor(level {})", self.level)
+    }
+}
+
+/// A reusable decompressor.
+pub struct Decompressor {
+    inner: zstd::bulk::Decompressor<'static>,
+}
+
+impl Decompressor {
+    /// A decompressor.
+    pub fn new() -> Result<Self, FormatError> {
+        let mut inner = zstd::bulk::Decompressor::new().map_err(compression_error)?;
+        inner
+            .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
+            .map_err(compression_error)?;
+        Ok(Self { inner })
+    }
+
+    /// Replaces the content of `out` by the decompressed `data`, which must give exactly `plain_len` bytes.
+    ///
+    /// Memory is reserved for `plain_len` and not touched before data for it arrives: the caller checks it against a limit.
+    pub fn decompress_exact(
+        &mut self,
+        data: &[u8],
+        plain_len: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FormatError> {
+        let len = self.decompress_bounded(data, plain_len, out)?;
+        if len == plain_len {
+            Ok(())
+        } else {
+            Err(FormatError::Compression(format!(
+                "it gives {len} bytes, not the {plain_len} announced"
+            )))
+        }
+    }
+
+    /// Replaces the content of `out` by the decompressed `data`, at most `limit` bytes, and returns their number.
+    pub(super) fn decompress_bounded(
+        &mut self,
+        data: &[u8],
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, FormatError> {
+        out.clear();
+        out.try_reserve_exact(limit)
+            .map_err(|error| FormatError::Compression(error.to_string()))?;
+        // A vector may have more room than asked for; the frame must not use it.
+        let written = self
+            .inner
+            .decompress_to_buffer(data, out)
+            .map_err(compression_error)?;
+        if written <= limit {
+            Ok(written)
+        } else {
+            Err(FormatError::Compression(format!(
+                "it gives {written} bytes, more than {limit}"
+            )))
+        }
+    }
+}
+
+impl fmt::Debug for Decompressor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Decompressor")
+    }
+}
+
+fn compression_error(error: std::io::Error) -> FormatError {
+    FormatError::Compression(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn compressing_appends() {
+        let mut out = b"before".to_vec();
+        let added = Compressor::new(3)
+            .unwrap()
+            .compress_into(&[7; 10_000], &mut out)
+            .unwrap();
+        assert_eq!(out.len(), 6 + added);
+        assert_eq!(&out[..6], b"before");
+        assert!(added < 100);
+    }
+
+    #[test]
+    fn a_frame_that_is_not_as_long_as_announced_is_refused() {
+        let mut frame = Vec::new();
+        let mut compressor = Compressor::new(3).unwrap();
+        compressor.compress_into(&[7; 1000], &mut frame).unwrap();
+        let mut decompressor = Decompressor::new().unwrap();
+        let mut out = Vec::with_capacity(5000);
+        for announced in [0, 999, 1001, 4000] {
+            let result = decompressor.decompress_exact(&frame, announced, &mut out);
+            assert!(
+                matches!(result, Err(FormatError::Compression(_))),
+                "{announced}"
+            );
+        }
+        decompressor
+            .decompress_exact(&frame, 1000, &mut out)
+            .unwrap();
+        assert_eq!(out, [7; 1000]);
+    }
+
+    #[test]
+    fn random_data_is_not_worth_compressing_and_text_is() {
+        let mut compressor = Compressor::new(3).unwrap();
+        let noise: Vec<u8> = (0..65536).map(|_| rand::random()).collect();
+        let text = b"the quick brown fox ".repeat(1000);
+        let mut scratch = Vec::new();
+        let mut probe = |sample: &[u8]| {
+            compressor
+                .is_worth_compressing(sample, &mut scratch)
+                .unwrap()
+        };
+        assert!(!probe(&noise));
+        assert!(probe(&text));
+        assert_eq!(compressor.level(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_compressed_comes_back(plain in proptest::collection::vec(any::<u8>(), 0..5000), level in -5..6) {
+            let mut frame = Vec::new();
+            Compressor::new(level).unwrap().compress_into(&plain, &mut frame).unwrap();
+            let mut out = Vec::new();
+            Decompressor::new().unwrap().decompress_exact(&frame, plain.len(), &mut out).unwrap();
+            prop_assert_eq!(out, plain);
+        }
+
+        #[test]
+        fn any_bytes_are_refused_without_a_panic(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut out = Vec::new();
+            let _ = Decompressor::new().unwrap().decompress_exact(&data, 1000, &mut out);
+        }
+    }
+}
