@@ -1,0 +1,13 @@
+//! Reading from a repository: single blobs, trees, many blobs at once, whole folders.
+//!
+//! No byte leaves this module before the SHA-256 of its blob was checked.
+
+mod blobs;
+mod fetch;
+mod files;
+mod plan;
+mod restore;
+mod restore_files;
+
+pub use blobs::{ReadOptions, ReadStats, VisitError};
+pub use restore::{RestoreOptions, RestoreStats};
