@@ -31,8 +31,11 @@ Examples:
   snapkeep snapshot create my_backup nightly-1         Take a snapshot of all indices
   snapkeep restore my_backup nightly-1                 Bring them back
 
-Exit codes: 0 done · 1 failed · 2 mistake in the command or configuration · 3 partly done · 4 damage found ·
-            5 no such repository, snapshot, key or job · 6 no server, or the data folder is in use · 130 cancelled";
+Exit codes:
+    0  done                                      4  damage found
+    1  failed                                    5  no such repository, snapshot, key or job
+    2  mistake in the command or configuration   6  no server, or the data folder is in use
+    3  partly done                             130  cancelled";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

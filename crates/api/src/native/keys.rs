@@ -34,6 +34,11 @@ pub async fn add(State(state): State<NativeState>, Path(name): Path<String>, Bod
     params(("repository" = String, Path), ("key" = String, Path, description = "Id of the key, or its beginning where only one has it")),
     responses((status = 204), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub async fn remove(State(state): State<NativeState>, Path((name, key)): Path<(String, String)>) -> Answer<StatusCode> {
+    let known = state.engine.keys(&name).await?;
+    if key.is_empty() || !known.iter().any(|candidate| candidate.id.starts_with(&key)) {
+        let message = format!("repository [{name}] has no key {key}");
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "key_missing", message).hint("list them: snapkeep key ls"));
+    }
     state.engine.remove_key(&name, &key).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -113,7 +113,6 @@ fn innermost(error: &dyn std::error::Error) -> String {
 fn refused(status: StatusCode, answer: &[u8]) -> Failure {
     let exit = match status {
         StatusCode::NOT_FOUND => Exit::NotFound,
-        StatusCode::BAD_REQUEST => Exit::Usage,
         _ => Exit::Failed,
     };
     match serde_json::from_slice::<Problem>(answer) {

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use crate::client::ConnectArgs;
 use crate::config::{markdown_reference, toml_template};
 use crate::exit::{Exit, Failure};
+use crate::output::print_line;
 
 /// `snapkeep config …`.
 #[derive(Debug, Subcommand)]
@@ -22,8 +23,8 @@ pub enum ConfigCommand {
 /// Runs it.
 pub fn run(command: ConfigCommand, connect: &ConnectArgs) -> Result<Exit, Failure> {
     match command {
-        ConfigCommand::Reference => print!("{}", markdown_reference()),
-        ConfigCommand::Template => print!("{}", toml_template()),
+        ConfigCommand::Reference => print_line(&markdown_reference())?,
+        ConfigCommand::Template => print_line(&toml_template())?,
         ConfigCommand::Check => {
             let settings = connect.settings.load(&[])?;
             let report = serde_json::json!({

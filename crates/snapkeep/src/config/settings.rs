@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use confique::Config;
 
-use super::values::{ByteRate, ByteSize, LogFormat, Seconds, ShapeName, parse_list, parse_paths};
+use super::values::{ByteRate, ByteSize, LogFormat, Seconds, ShapeName, is_filter, parse_list, parse_paths};
 
 /// All settings of a Snapkeep server.
 ///
@@ -127,6 +127,6 @@ pub struct LogSettings {
 
     /// `error`, `warn`, `info`, `debug` or `trace`; or a filter such as `info,snapkeep_engine=debug`.
     /// Flag: `--log-level`.
-    #[config(default = "info", env = "SNAPKEEP_LOG_LEVEL", validate = super::values::is_filter)]
+    #[config(default = "info", env = "SNAPKEEP_LOG_LEVEL", validate = is_filter)]
     pub level: String,
 }

@@ -15,7 +15,7 @@ use super::proof;
 use super::restic::Restic;
 use super::story::Story;
 use crate::exit::{Exit, Failure};
-use crate::output::bytes;
+use crate::output::{bytes, print_line};
 use crate::serve::{Server, SettingsArgs, install_logging, url_of};
 
 const DOCUMENTS: usize = 5_000;
@@ -61,7 +61,7 @@ pub async fn run(arguments: DemoArgs, settings: &SettingsArgs) -> Result<Exit, F
         _ = terminate.recv() => Err(Failure::new(Exit::Cancelled, "cancelled", "interrupted")),
     };
     if told.is_ok() && !arguments.exit {
-        println!("\nStill serving; Ctrl-C ends and removes {}.", folder.display());
+        print_line(&format!("\nStill serving; Ctrl-C ends and removes {}.", folder.display()))?;
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}

@@ -3,6 +3,8 @@
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::output::print_line;
+
 /// Numbers the steps and prints.
 #[derive(Debug)]
 pub struct Story {
@@ -19,29 +21,29 @@ impl Story {
     /// A new step.
     pub fn step(&self, title: &str) {
         let number = self.step.fetch_add(1, Ordering::Relaxed) + 1;
-        println!("\n{}", self.paint("1", &format!("{number}. {title}")));
+        self.say(&format!("\n{}", self.paint("1", &format!("{number}. {title}"))));
     }
 
     /// A command that is run now, as the reader could type it.
     pub fn command(&self, line: &str) {
-        println!("   {}", self.paint("36", &format!("$ {line}")));
+        self.say(&format!("   {}", self.paint("36", &format!("$ {line}"))));
     }
 
     /// The essential of an answer.
     pub fn answer(&self, text: &str) {
         for line in text.lines() {
-            println!("     {line}");
+            self.say(&format!("     {line}"));
         }
     }
 
     /// Something that is now proved.
     pub fn proved(&self, text: &str) {
-        println!("   {} {text}", self.paint("32", "✓"));
+        self.say(&format!("   {} {text}", self.paint("32", "✓")));
     }
 
-    /// Plain text.
+    /// Plain text. Whether anybody reads it is not the story's concern.
     pub fn say(&self, text: &str) {
-        println!("{text}");
+        let _ = print_line(text);
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

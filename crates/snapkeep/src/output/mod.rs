@@ -5,5 +5,4 @@ mod print;
 mod progress;
 
 pub use format::{bytes, duration_ms, time};
-pub use print::{Output, table};
-pub use progress::Progress;
+pub use print::{Output, print_line, table};

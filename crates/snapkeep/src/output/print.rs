@@ -44,10 +44,9 @@ impl Output {
     }
 }
 
-/// A line on standard output. A reader that has seen enough (`| head`) is no error.
-fn print_line(text: &str) -> Result<(), Failure> {
-    let text = text.trim_end_matches('\n');
-    match writeln!(std::io::stdout().lock(), "{text}") {
+/// Text and a line break on standard output. A reader that has seen enough (`| head`) is no error, and must not end a server.
+pub fn print_line(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n')) {
         Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => Err(cause.into()),
         _ => Ok(()),
     }
@@ -56,7 +55,7 @@ fn print_line(text: &str) -> Result<(), Failure> {
 /// A table without lines: easy to read, easy to cut.
 pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
+    table.load_style(presets::NOTHING).set_header(header);
     for row in rows {
         table.add_row(row);
     }

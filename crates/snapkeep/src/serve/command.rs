@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::server::{Server, url_of};
 use crate::config::{LogFormat, Overrides, Settings, load};
 use crate::exit::Failure;
+use crate::output::print_line;
 
 /// Flags that stand for configuration keys.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -76,7 +77,7 @@ pub async fn serve(arguments: ServeArgs, settings: &SettingsArgs) -> Result<(), 
     let key_is_new = !key_file.exists();
 
     let server = Server::start(&settings).await?;
-    announce(&server, key_is_new && key_file.exists(), &key_file);
+    print_line(&announcement(&server, key_is_new && key_file.exists(), &key_file))?;
     tracing::info!(listen = ?server.addresses(), data_dir = %server.data_dir().display(), version = env!("CARGO_PKG_VERSION"), "ready");
 
     tokio::select! {
@@ -92,24 +93,28 @@ pub async fn serve(arguments: ServeArgs, settings: &SettingsArgs) -> Result<(), 
     Ok(())
 }
 
-/// Says where it listens and what to try. On standard output, so that logs can go elsewhere.
-fn announce(server: &Server, key_is_new: bool, key_file: &std::path::Path) {
-    let Some(base) = server.addresses().first().copied().map(url_of) else { return };
-    println!("Snapkeep {} keeps its data in {}", env!("CARGO_PKG_VERSION"), server.data_dir().display());
+/// Where it listens and what to try. Goes to standard output, so that logs can go elsewhere.
+fn announcement(server: &Server, key_is_new: bool, key_file: &std::path::Path) -> String {
+    let mut text = format!("Snapkeep {} keeps its data in {}\n", env!("CARGO_PKG_VERSION"), server.data_dir().display());
     for address in server.addresses() {
-        println!("Listening on {}", url_of(*address));
+        text.push_str(&format!("Listening on {}\n", url_of(*address)));
     }
     if key_is_new {
-        println!();
-        println!("A repository password was generated: {}", key_file.display());
-        println!("BACK THIS FILE UP somewhere else. Without it nobody can read your snapshots, not even with the repository at hand.");
+        text.push_str(&format!(
+            "\nA repository password was generated: {}\n\
+             BACK THIS FILE UP somewhere else. Without it nobody can read your snapshots, not even with the repository at hand.\n",
+            key_file.display()
+        ));
     }
-    println!();
-    println!("Try:");
-    println!("  curl -X PUT  '{base}/_snapshot/my_backup' -H 'Content-Type: application/json' \\");
-    println!("       -d '{{\"type\": \"fs\", \"settings\": {{\"location\": \"my_backup\"}}}}'");
-    println!("  curl -X PUT  '{base}/_snapshot/my_backup/snapshot_1?wait_for_completion=true&pretty'");
-    println!("  curl         '{base}/_snapshot/my_backup/_all?pretty'");
-    println!("  snapkeep snapshot ls my_backup --server {base}");
-    println!("Native API: {base}/api/v1/openapi.json · health: {base}/health · metrics: {base}/metrics");
+    let base = server.addresses().first().copied().map(url_of).unwrap_or_default();
+    text + &format!(
+        r#"
+Try:
+  curl -X PUT  '{base}/_snapshot/my_backup' -H 'Content-Type: application/json' \
+       -d '{{"type": "fs", "settings": {{"location": "my_backup"}}}}'
+  curl -X PUT  '{base}/_snapshot/my_backup/snapshot_1?wait_for_completion=true&pretty'
+  curl         '{base}/_snapshot/my_backup/_all?pretty'
+  snapkeep snapshot ls my_backup --server {base}
+Native API: {base}/api/v1/openapi.json · health: {base}/health · metrics: {base}/metrics"#
+    )
 }
