@@ -7,6 +7,7 @@ use crate::cancel::CancelFlag;
 use crate::error::{Part, VaultError};
 use crate::format::{BlobKind, DEFAULT_LEVEL, SnapshotFile, Time, Tree};
 use crate::ids::{BlobId, SnapshotId};
+use crate::read::TreeReader;
 use crate::repository::{BackupProgress, Repository};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -155,9 +156,10 @@ impl Backup {
         let mut total = 0;
         let mut seen = HashSet::from([*root]);
         let mut waiting = vec![*root];
+        let mut trees = TreeReader::new(&self.session.repository);
         while let Some(id) = waiting.pop() {
             self.known_length(BlobKind::Tree, &id)?;
-            for node in self.session.repository.read_tree(&id)?.nodes() {
+            for node in trees.read(&id)?.nodes() {
                 if let Some(content) = &node.content {
                     total += self.adopt(content)?;
                 }

@@ -8,6 +8,9 @@ mod files;
 mod plan;
 mod restore;
 mod restore_files;
+mod trees;
 
 pub use blobs::{ReadOptions, ReadStats, VisitError};
 pub use restore::{RestoreOptions, RestoreStats};
+
+pub(crate) use trees::TreeReader;

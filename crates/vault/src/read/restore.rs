@@ -1,6 +1,7 @@
 //! Restoring a directory with everything below it.
 
 use super::restore_files::{FileTask, Window, set_owner};
+use super::trees::TreeReader;
 use crate::cancel::CancelFlag;
 use crate::error::VaultError;
 use crate::format::{Mode, Node, NodeKind, Time};
@@ -67,12 +68,13 @@ impl Repository {
             finished_dirs: Vec::new(),
             stats: RestoreStats::default(),
         };
+        let mut trees = TreeReader::new(self);
         let mut waiting = vec![(root, target.to_owned())];
         while let Some((tree, directory)) = waiting.pop() {
             if options.cancel.is_cancelled() {
                 return Err(VaultError::Cancelled);
             }
-            for node in self.read_tree(&tree)?.into_nodes() {
+            for node in trees.read(&tree)?.into_nodes() {
                 let path = directory.join(OsStr::from_bytes(&node.name));
                 if let Some(subtree) = restorer.restore_node(node, path.clone())? {
                     waiting.push((subtree, path));
