@@ -17,6 +17,7 @@
 mod document;
 mod error;
 mod index;
+mod json;
 mod restore;
 pub mod search;
 mod store;

@@ -238,6 +238,18 @@ impl ShardView {
         get_at(&self.moment.snapshot, &self.index.data, self.shard, id)
     }
 
+    /// The live document that an operation wrote.
+    pub fn by_seq_no(&self, seq_no: u64) -> Result<Option<Document>, StoreError> {
+        let key = seq_key(self.shard, seq_no);
+        let row = self
+            .moment
+            .snapshot
+            .get(&self.index.data.ops, key)
+            .map_err(|cause| self.failed("read", cause))?;
+        row.map(|op| Ok(decode_op(seq_no, &op)?.to_owned()))
+            .transpose()
+    }
+
     fn failed(&self, operation: &'static str, cause: fjall::Error) -> StoreError {
         let object = format!("shard [{}][{}]", self.index.meta.name, self.shard);
         StoreError::engine(operation, &object, cause)

@@ -11,7 +11,7 @@ mod templates;
 pub use meta::{Alias, AliasAction, IndexMeta, IndexSpec, IndexState, Settings};
 
 pub(crate) use dynamic::{DEFAULT_FIELD_LIMIT, learn};
-pub(crate) use fields::{KnownFields, check_source, looks_like_date};
+pub(crate) use fields::{KnownFields, check_source};
 pub(crate) use mappings::{
     field, merge as merge_mappings, merge_template as merge_template_mappings,
     normalise as normalise_mappings,

@@ -20,7 +20,7 @@ use crate::{IndexMeta, StoreError, View};
 /// Locks are taken in this order: `changes`, shard locks (ascending), `catalogue`, `registry`.
 pub(crate) struct Core {
     pub(super) _watchdog: Watchdog,
-    pub(crate) contexts: Contexts,
+    pub(crate) contexts: Arc<Contexts>,
     pub(super) catalogue: RwLock<Arc<Catalogue>>,
     pub(super) registry: RwLock<Registry>,
     /// Held by whoever changes metadata, from reading it to publishing it.

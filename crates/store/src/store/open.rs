@@ -57,9 +57,14 @@ impl Store {
         let lost = recovery.lost;
 
         let watch = Arc::new(Watch::default());
+        let contexts = Arc::new(Contexts::default());
         let core = Core {
-            _watchdog: Watchdog::start(Arc::clone(&watch), Arc::clone(&guard))?,
-            contexts: Contexts::default(),
+            _watchdog: Watchdog::start(
+                Arc::clone(&watch),
+                Arc::clone(&guard),
+                Arc::clone(&contexts),
+            )?,
+            contexts,
             catalogue: RwLock::new(Arc::new(catalogue)),
             registry: RwLock::new(registry),
             changes: Mutex::new(()),

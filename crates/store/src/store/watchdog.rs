@@ -1,4 +1,4 @@
-//! Watches commits, and syncs the guard file once a second.
+//! Once a second: watches commits, syncs the guard file, drops expired search contexts.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::guard::Guard;
 use crate::StoreError;
+use crate::search::Contexts;
 
 /// A commit older than this makes the store refuse further writes until it comes back.
 const STALL_LIMIT: Duration = Duration::from_secs(10);
@@ -82,11 +83,15 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(crate) fn start(watch: Arc<Watch>, guard: Arc<Guard>) -> Result<Self, StoreError> {
+    pub(crate) fn start(
+        watch: Arc<Watch>,
+        guard: Arc<Guard>,
+        contexts: Arc<Contexts>,
+    ) -> Result<Self, StoreError> {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("store-watchdog".to_owned())
-            .spawn(move || run(&watch, &guard, &stopped))
+            .spawn(move || run(&watch, &guard, &contexts, &stopped))
             .map_err(|cause| StoreError::storage("start", "the watchdog thread", cause))?;
         Ok(Watchdog {
             stop: Some(stop),
@@ -95,10 +100,11 @@ impl Watchdog {
     }
 }
 
-fn run(watch: &Watch, guard: &Guard, stopped: &Receiver<()>) {
+fn run(watch: &Watch, guard: &Guard, contexts: &Contexts, stopped: &Receiver<()>) {
     loop {
         let is_last = !matches!(stopped.recv_timeout(TICK), Err(RecvTimeoutError::Timeout));
         watch.check(STALL_LIMIT);
+        contexts.stats();
         if let Err(error) = guard.sync() {
             tracing::warn!(%error, "the list of acknowledged operations was not synced");
         }

@@ -1,11 +1,9 @@
 //! Partial updates: a deep merge of JSON objects that leaves untouched values byte for byte.
 
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::json::Fields;
 
 /// Objects nested deeper than this are replaced whole.
 const MAX_DEPTH: usize = 100;
@@ -85,31 +83,6 @@ fn merge_value(
     let kept = if is_same { old } else { new };
     out.extend_from_slice(kept.get().as_bytes());
     Ok(!is_same)
-}
-
-/// The fields of an object in order, values unparsed.
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for Collect<'a> {
-            type Value = Fields<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    fields.push(entry);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Collect(std::marker::PhantomData))
-    }
 }
 
 #[cfg(test)]
