@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use confique::Config;
 
-use super::values::{ByteRate, ByteSize, LogFormat, Seconds, ShapeName, is_filter, parse_list, parse_paths};
+use super::values::{ByteRate, ByteSize, LogFormat, Seconds, ShapeName, is_filter, not_empty, parse_list, parse_paths};
 
 /// All settings of a Snapkeep server.
 ///
@@ -108,11 +108,11 @@ pub struct ElasticsearchSettings {
     pub shape: ShapeName,
 
     /// The name of the cluster in answers.
-    #[config(default = "snapkeep", env = "SNAPKEEP_ELASTICSEARCH_CLUSTER_NAME", validate(!cluster_name.is_empty(), "must not be empty"))]
+    #[config(default = "snapkeep", env = "SNAPKEEP_ELASTICSEARCH_CLUSTER_NAME", validate = not_empty)]
     pub cluster_name: String,
 
     /// The name of this node in answers.
-    #[config(default = "snapkeep-1", env = "SNAPKEEP_ELASTICSEARCH_NODE_NAME", validate(!node_name.is_empty(), "must not be empty"))]
+    #[config(default = "snapkeep-1", env = "SNAPKEEP_ELASTICSEARCH_NODE_NAME", validate = not_empty)]
     pub node_name: String,
 }
 

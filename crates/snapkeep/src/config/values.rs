@@ -163,10 +163,15 @@ pub fn parse_paths(text: &str) -> Result<Vec<PathBuf>, ListError> {
 }
 
 /// Whether `text` is a log level or filter.
-pub fn is_filter(text: &String) -> Result<(), String> {
-    tracing_subscriber::EnvFilter::try_new(text)
+pub fn is_filter(text: &impl AsRef<str>) -> Result<(), String> {
+    tracing_subscriber::EnvFilter::try_new(text.as_ref())
         .map(drop)
         .map_err(|cause| format!("not a log filter: {cause}; write error, warn, info, debug or trace"))
+}
+
+/// Whether `text` says anything.
+pub fn not_empty(text: &impl AsRef<str>) -> Result<(), &'static str> {
+    if text.as_ref().trim().is_empty() { Err("must not be empty") } else { Ok(()) }
 }
 
 #[cfg(test)]
