@@ -120,6 +120,10 @@ error_table! {
     Parse => Row::own("parse_exception", 400);
     /// A part of a query is wrong.
     Parsing => Row::own("parsing_exception", 400);
+    /// A name in a query stands for nothing, below [`Self::Parsing`].
+    NamedObjectNotFound => Row::java("named_object_not_found_exception", 400);
+    /// A search contradicts itself, seen by a shard.
+    Search => Row::own("search_exception", 500);
     /// A query cannot be built for the index.
     QueryShard => Row::own("query_shard_exception", 400);
     /// A search failed in every shard.

@@ -26,15 +26,21 @@
 //! taken care of. Unknown parameters, methods and paths are refused before a handler runs.
 
 mod body;
+mod call;
+mod cat;
+mod cluster;
 pub mod config;
 mod dispatch;
+mod documents;
 pub mod errors;
+mod indices;
 pub mod output;
 pub mod params;
 mod path;
 pub mod request;
 pub mod response;
 pub mod routes;
+mod search;
 mod state;
 pub mod units;
 
@@ -48,6 +54,10 @@ pub use state::{ApiState, blocking};
 /// Serves the dialect on every path that no other router takes.
 pub fn router(state: ApiState) -> axum::Router {
     let mut table = RouteTable::new();
-    let _ = &mut table;
+    indices::routes::register(&mut table);
+    documents::routes::register(&mut table);
+    search::routes::register(&mut table);
+    cat::routes::register(&mut table);
+    cluster::routes::register(&mut table);
     dispatch::serve(state, table)
 }

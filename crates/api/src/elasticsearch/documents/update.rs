@@ -8,6 +8,7 @@ use snapkeep_store::Update;
 use crate::elasticsearch::body;
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
+use crate::elasticsearch::output::Format;
 use crate::elasticsearch::search::source::SourceFilter;
 
 /// What an update's body asks for.
@@ -48,7 +49,7 @@ struct Keys<'a> {
 /// 400 for malformed JSON, an unknown key, or a script (not offered).
 pub fn parse(bytes: &Bytes, shape: Shape) -> Result<UpdateBody, EsError> {
     let keys: Keys<'_> = serde_json::from_slice(bytes).map_err(|error| {
-        let malformed = body::parse_value(bytes, shape).err();
+        let malformed = body::parse(bytes, Format::Json, shape).err();
         malformed.unwrap_or_else(|| ErrorKind::XContentParse.error(format!("[UpdateRequest] failed to parse: {error}")))
     })?;
     if let Some(name) = keys.unknown.keys().next() {

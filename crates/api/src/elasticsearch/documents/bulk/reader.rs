@@ -10,6 +10,8 @@ use crate::elasticsearch::body;
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::documents::update;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
+use crate::elasticsearch::indices::targets;
+use crate::elasticsearch::output::Format;
 
 /// Longest line taken, in bytes: Elasticsearch's own limit of a document.
 const MAX_LINE_BYTES: usize = 100 << 20;
@@ -60,7 +62,7 @@ impl Reader {
                 Some(action) => return self.operation(action, line).map(Some),
                 None if line.is_empty() => {}
                 None => {
-                    let value = body::parse_value(&line, self.shape)?;
+                    let value = body::parse(&line, Format::Json, self.shape)?;
                     let parsed = action::parse(&value, self.line, &self.defaults, self.shape == Shape::Es)?;
                     if parsed.kind.has_source() {
                         self.pending = Some(parsed);
@@ -123,6 +125,7 @@ impl Reader {
         let Some(index) = index else {
             return Err(EsError::validation(&["index is missing"]));
         };
+        let index = targets::resolve_name(&index)?;
         if action.id.is_none() && matches!(action.kind, ActionKind::Update | ActionKind::Delete) {
             return Err(EsError::validation(&["id is missing"]));
         }

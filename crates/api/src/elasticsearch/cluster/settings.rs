@@ -1,0 +1,98 @@
+//! `_cluster/settings`.
+
+use serde_json::{Map, Value, json};
+use snapkeep_store::Settings;
+
+use crate::elasticsearch::call::{Call, Reply, ok};
+use crate::elasticsearch::config::Shape;
+use crate::elasticsearch::errors::{ErrorKind, EsError};
+use crate::elasticsearch::indices::shaped;
+
+/// First parts of the cluster settings that Elasticsearch and OpenSearch know.
+const KNOWN: &[&str] = &[
+    "action", "bootstrap", "cluster", "compatibility", "discovery", "gateway", "health", "http", "indices", "ingest", "knn", "logger", "monitor", "network",
+    "node", "opendistro", "opensearch", "persistent_tasks", "plugins", "point_in_time", "readiness", "reindex", "remote_store", "repositories", "script", "search", "serverless",
+    "slm", "snapshot", "stack", "task_max", "thread_pool", "transport", "watcher", "xpack", "archived",
+];
+
+/// `GET /_cluster/settings`.
+pub fn get(call: &Call) -> Reply {
+    call.params.check_timeouts()?;
+    call.params.bool("local", false)?;
+    let flat = call.params.bool("flat_settings", false)?;
+    let set = call.store().cluster_settings();
+    let mut answer = json!({"persistent": shaped(&set.persistent, flat), "transient": shaped(&set.transient, flat)});
+    if call.params.bool("include_defaults", false)? {
+        let defaults: Settings = defaults(call)
+            .into_iter()
+            .filter(|(key, _)| !set.persistent.contains_key(key) && !set.transient.contains_key(key))
+            .collect();
+        answer["defaults"] = shaped(&defaults, flat);
+    }
+    ok(answer)
+}
+
+/// What holds where nothing is set, of the settings that change anything here.
+fn defaults(call: &Call) -> Settings {
+    let config = call.config();
+    let names_required = (call.shape() == Shape::Es).to_string();
+    [
+        ("action.auto_create_index", "true"),
+        ("action.destructive_requires_name", &names_required),
+        ("cluster.name", &config.cluster_name),
+        ("node.name", &config.node_name),
+        ("search.max_keep_alive", "24h"),
+    ]
+    .map(|(key, value)| (key.to_owned(), Value::from(value)))
+    .into()
+}
+
+/// `PUT /_cluster/settings`.
+pub fn put(call: &Call) -> Reply {
+    call.params.check_timeouts()?;
+    let flat = call.params.bool("flat_settings", false)?;
+    let Value::Object(body) = call.required_json()? else {
+        return Err(ErrorKind::Parse.error("Failed to parse content to map"));
+    };
+    if let Some(key) = body.keys().find(|key| !matches!(key.as_str(), "persistent" | "transient")) {
+        return Err(ErrorKind::XContentParse.error(format!("[cluster_update_settings_request] unknown field [{key}]")));
+    }
+    let part = |name: &str| body.get(name).cloned().unwrap_or_else(|| json!({}));
+    let (persistent, transient) = (part("persistent"), part("transient"));
+    let mut given = [Vec::new(), Vec::new()];
+    names(&persistent, "", &mut given[0]);
+    names(&transient, "", &mut given[1]);
+    if given.iter().all(Vec::is_empty) {
+        return Err(EsError::validation(&["no settings to update"]));
+    }
+    for (kind, names) in ["persistent", "transient"].iter().zip(&given) {
+        for name in names {
+            let first = name.split(['.', '*']).next().unwrap_or_default();
+            if !KNOWN.contains(&first) {
+                return Err(EsError::illegal_argument(format!("{kind} setting [{name}], not recognized")));
+            }
+        }
+    }
+    let set = call.store().put_cluster_settings(&persistent, &transient)?;
+    let changed = |all: &Settings, names: &[String]| {
+        let kept = all.iter().filter(|(key, _)| names.contains(key)).map(|(key, value)| (key.clone(), value.clone()));
+        shaped(&kept.collect(), flat)
+    };
+    ok(json!({
+        "acknowledged": true,
+        "persistent": changed(&set.persistent, &given[0]),
+        "transient": changed(&set.transient, &given[1]),
+    }))
+}
+
+fn names(value: &Value, path: &str, into: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map as &Map<String, Value> {
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                names(value, &below, into);
+            }
+        }
+        _ => into.push(path.to_owned()),
+    }
+}
