@@ -95,9 +95,25 @@ mod tests {
             ["snapkeep", "repo", "env", "my_backup", "--data-dir", "/d"],
         ] {
             let cli = Cli::try_parse_from(line).unwrap();
-            assert_eq!(cli.connect.settings.data_dir.as_deref(), Some(std::path::Path::new("/d")));
+            assert_eq!(
+                cli.connect.settings.data_dir.as_deref(),
+                Some(std::path::Path::new("/d"))
+            );
         }
-        let line = ["snapkeep", "serve", "--data-dir", "/d", "--listen", "127.0.0.1:1", "--listen", "[::1]:1", "--repo-root", "/a", "--repo-root", "/b"];
+        let line = [
+            "snapkeep",
+            "serve",
+            "--data-dir",
+            "/d",
+            "--listen",
+            "127.0.0.1:1",
+            "--listen",
+            "[::1]:1",
+            "--repo-root",
+            "/a",
+            "--repo-root",
+            "/b",
+        ];
         let cli = Cli::try_parse_from(line).unwrap();
         assert_eq!(cli.connect.settings.repo_roots.len(), 2);
     }
@@ -105,9 +121,18 @@ mod tests {
     #[test]
     fn every_command_explains_itself() {
         fn visit(command: &clap::Command) {
-            assert!(command.get_about().is_some(), "{} has no explanation", command.get_name());
+            assert!(
+                command.get_about().is_some(),
+                "{} has no explanation",
+                command.get_name()
+            );
             for argument in command.get_arguments() {
-                assert!(argument.get_help().is_some(), "{} {} has no help", command.get_name(), argument.get_id());
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {} has no help",
+                    command.get_name(),
+                    argument.get_id()
+                );
             }
             command.get_subcommands().for_each(visit);
         }

@@ -57,7 +57,12 @@ impl fmt::Display for Failure {
 impl Failure {
     /// A failure with `exit` and no hint.
     pub fn new(exit: Exit, code: &str, message: impl fmt::Display) -> Self {
-        Self { exit, code: code.to_owned(), message: message.to_string(), hint: None }
+        Self {
+            exit,
+            code: code.to_owned(),
+            message: message.to_string(),
+            hint: None,
+        }
     }
 
     /// Exit code 1.

@@ -22,7 +22,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = cli.connect.output();
-    let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let ended = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => {
             let ended = runtime.block_on(run(cli));
             // Blocking calls that a deadline has already given up on must not hold up the end.
@@ -43,7 +46,9 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<Exit, Failure> {
     let connect = &cli.connect;
     match cli.command {
-        Command::Serve(arguments) => serve::serve(arguments, &connect.settings).await.map(|()| Exit::Ok),
+        Command::Serve(arguments) => serve::serve(arguments, &connect.settings)
+            .await
+            .map(|()| Exit::Ok),
         Command::Demo(arguments) => demo::run(arguments, &connect.settings).await,
         Command::Repo(command) => commands::repo::run(command, connect).await,
         Command::Snapshot(command) => commands::snapshot::run(command, connect).await,

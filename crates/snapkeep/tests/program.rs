@@ -15,14 +15,25 @@ fn snapkeep(folder: &Path) -> Command {
 
 fn run(command: &mut Command) -> (Output, String) {
     let output = command.output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     (output, said)
 }
 
 /// Starts a server on a free port; the address is read from what it prints.
 fn serve(folder: &Path) -> (Child, String) {
-    let mut child = snapkeep(folder).args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut child = snapkeep(folder)
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
     let listening = lines.find_map(|line| line.strip_prefix("Listening on ").map(str::to_owned));
     (child, listening.expect("the server says where it listens"))
 }
@@ -38,11 +49,23 @@ fn a_server_needs_no_configuration_and_stops_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let (mut child, base) = serve(folder.path());
 
-    let health: serde_json::Value = reqwest::blocking::get(format!("{base}/health")).unwrap().json().unwrap();
+    let health: serde_json::Value = reqwest::blocking::get(format!("{base}/health"))
+        .unwrap()
+        .json()
+        .unwrap();
     assert_eq!(health["status"], "ok");
-    let metrics = reqwest::blocking::get(format!("{base}/metrics")).unwrap().text().unwrap();
-    assert!(metrics.contains("snapkeep_http_requests_total"), "{metrics}");
-    let document: serde_json::Value = reqwest::blocking::get(format!("{base}/api/v1/openapi.json")).unwrap().json().unwrap();
+    let metrics = reqwest::blocking::get(format!("{base}/metrics"))
+        .unwrap()
+        .text()
+        .unwrap();
+    assert!(
+        metrics.contains("snapkeep_http_requests_total"),
+        "{metrics}"
+    );
+    let document: serde_json::Value = reqwest::blocking::get(format!("{base}/api/v1/openapi.json"))
+        .unwrap()
+        .json()
+        .unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3."));
     assert!(folder.path().join("snapkeep-data/repository.key").exists());
 
@@ -50,14 +73,20 @@ fn a_server_needs_no_configuration_and_stops_when_asked() {
     let _events = reqwest::blocking::get(format!("{base}/api/v1/events")).unwrap();
     let began = std::time::Instant::now();
     assert!(terminate(&mut child).success());
-    assert!(began.elapsed().as_secs() < 20, "the open stream held up the shutdown");
+    assert!(
+        began.elapsed().as_secs() < 20,
+        "the open stream held up the shutdown"
+    );
 }
 
 #[test]
 fn commands_find_the_running_server_and_work_without_one() {
     let folder = tempfile::tempdir().unwrap();
     let (mut child, base) = serve(folder.path());
-    for arguments in [&["repo", "ls", "--json"][..], &["repo", "ls", "--json", "--server", &base]] {
+    for arguments in [
+        &["repo", "ls", "--json"][..],
+        &["repo", "ls", "--json", "--server", &base],
+    ] {
         let (output, said) = run(snapkeep(folder.path()).args(arguments));
         assert!(output.status.success(), "{said}");
         let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -76,7 +105,15 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.toml"), "[elasticsearch]\nshape = \"es\"\n[log]\nlevel = \"warn\"\n[server]\ndata_dir = \"/file\"\n").unwrap();
     let (output, said) = run(snapkeep(folder.path())
-        .args(["config", "check", "--config", "a.toml", "--json", "--data-dir", "/flag"])
+        .args([
+            "config",
+            "check",
+            "--config",
+            "a.toml",
+            "--json",
+            "--data-dir",
+            "/flag",
+        ])
         .env("SNAPKEEP_ELASTICSEARCH_SHAPE", "opensearch")
         .env("SNAPKEEP_SERVER_DATA_DIR", "/variable")
         .env("SNAPKEEP_SERVER_LISTEN", "127.0.0.1:1,[::1]:2"));
@@ -85,24 +122,35 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
     assert_eq!(settings["elasticsearch_shape"], "opensearch");
     assert_eq!(settings["log_level"], "warn");
     assert_eq!(settings["data_dir"], "/flag");
-    assert_eq!(settings["listen"], serde_json::json!(["127.0.0.1:1", "[::1]:2"]));
+    assert_eq!(
+        settings["listen"],
+        serde_json::json!(["127.0.0.1:1", "[::1]:2"])
+    );
 }
 
 #[test]
 fn a_mistake_in_the_environment_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    for (variable, value) in [("SNAPKEEP_ELASTICSEARCH_SHAPE", "mongo"), ("SNAPKEEP_SERVER_LISTEN", "nowhere"), ("SNAPKEEP_LOG_LEVLE", "info")] {
+    for (variable, value) in [
+        ("SNAPKEEP_ELASTICSEARCH_SHAPE", "mongo"),
+        ("SNAPKEEP_SERVER_LISTEN", "nowhere"),
+        ("SNAPKEEP_LOG_LEVLE", "info"),
+    ] {
         let (output, said) = run(snapkeep(folder.path()).arg("serve").env(variable, value));
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(variable), "{said}");
-        assert!(!folder.path().join("snapkeep-data").exists(), "nothing is done on a mistake");
+        assert!(
+            !folder.path().join("snapkeep-data").exists(),
+            "nothing is done on a mistake"
+        );
     }
 }
 
 #[test]
 fn what_is_not_there_has_its_own_exit_code() {
     let folder = tempfile::tempdir().unwrap();
-    let (nowhere, said) = run(snapkeep(folder.path()).args(["repo", "ls", "--data-dir", "nothing", "--json"]));
+    let (nowhere, said) =
+        run(snapkeep(folder.path()).args(["repo", "ls", "--data-dir", "nothing", "--json"]));
     assert_eq!(nowhere.status.code(), Some(6), "{said}");
     let problem: serde_json::Value = serde_json::from_slice(&nowhere.stderr).unwrap();
     assert_eq!(problem["error"]["code"], "no_data_folder");

@@ -3,8 +3,8 @@
 use snapkeep_engine as engine;
 
 use super::types::{
-    Cleaned, Job, JobKind, JobProgress, JobState, Key, Repository, ShardFailure, ShardStatus, Snapshot, SnapshotIndex,
-    SnapshotState, SnapshotStatus, Verified,
+    Cleaned, Job, JobKind, JobProgress, JobState, Key, Repository, ShardFailure, ShardStatus,
+    Snapshot, SnapshotIndex, SnapshotState, SnapshotStatus, Verified,
 };
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
@@ -27,19 +27,31 @@ impl From<engine::RepositoryInfo> for Repository {
 
 impl From<engine::Verification> for Verified {
     fn from(found: engine::Verification) -> Self {
-        Self { location: found.location, probe_bytes: found.probe_bytes }
+        Self {
+            location: found.location,
+            probe_bytes: found.probe_bytes,
+        }
     }
 }
 
 impl From<engine::CleanupResult> for Cleaned {
     fn from(result: engine::CleanupResult) -> Self {
-        Self { deleted_bytes: result.deleted_bytes, deleted_files: result.deleted_blobs }
+        Self {
+            deleted_bytes: result.deleted_bytes,
+            deleted_files: result.deleted_blobs,
+        }
     }
 }
 
 impl From<engine::KeyDescription> for Key {
     fn from(key: engine::KeyDescription) -> Self {
-        Self { id: key.id, username: key.username, hostname: key.hostname, created: key.created, current: key.current }
+        Self {
+            id: key.id,
+            username: key.username,
+            hostname: key.hostname,
+            created: key.created,
+            current: key.current,
+        }
     }
 }
 
@@ -100,7 +112,12 @@ impl From<engine::SnapshotStatus> for SnapshotStatus {
         };
         let mut shards = Vec::new();
         for index in status.indices {
-            shards.extend(index.shards.into_iter().map(|shard| shard_status(&index.name, shard)));
+            shards.extend(
+                index
+                    .shards
+                    .into_iter()
+                    .map(|shard| shard_status(&index.name, shard)),
+            );
         }
         Self {
             snapshot: status.info.into(),

@@ -14,15 +14,23 @@ use super::types::Job;
 /// Streams what happens to jobs as server-sent events: `event: job` with a job as data whenever one is accepted, goes on or ends.
 /// `event: lagged` with a number says that so many were passed over because the client was slow. Ends when the server shuts down.
 #[utoipa::path(get, path = "/api/v1/events", tag = "jobs", responses((status = 200, description = "Server-sent events; the data of `job` is a Job", content_type = "text/event-stream", body = Job)))]
-pub async fn stream(State(state): State<NativeState>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+pub async fn stream(
+    State(state): State<NativeState>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let receiver = state.engine.subscribe();
     let events = stream::unfold(receiver, |mut receiver| async move {
         let event = match receiver.recv().await {
             Ok(happened) => {
                 let job = Job::from(happened.job);
-                Event::default().event("job").id(job.id.clone()).json_data(&job).unwrap_or_default()
+                Event::default()
+                    .event("job")
+                    .id(job.id.clone())
+                    .json_data(&job)
+                    .unwrap_or_default()
             }
-            Err(RecvError::Lagged(missed)) => Event::default().event("lagged").data(missed.to_string()),
+            Err(RecvError::Lagged(missed)) => {
+                Event::default().event("lagged").data(missed.to_string())
+            }
             Err(RecvError::Closed) => return None,
         };
         Some((Ok(event), receiver))

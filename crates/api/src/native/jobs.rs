@@ -11,10 +11,17 @@ use super::types::{Job, JobFilter, Jobs, Problem};
 
 /// Lists jobs, the newest first.
 #[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(JobFilter), responses((status = 200, body = Jobs), (status = 400, body = Problem)))]
-pub async fn list(State(state): State<NativeState>, filter: Result<Query<JobFilter>, QueryRejection>) -> Answer<Json<Jobs>> {
+pub async fn list(
+    State(state): State<NativeState>,
+    filter: Result<Query<JobFilter>, QueryRejection>,
+) -> Answer<Json<Jobs>> {
     let Query(filter) = filter?;
     let found = state.engine.jobs().await?;
-    let jobs = found.into_iter().map(Job::from).filter(|job| !filter.running || !job.state.is_finished()).collect();
+    let jobs = found
+        .into_iter()
+        .map(Job::from)
+        .filter(|job| !filter.running || !job.state.is_finished())
+        .collect();
     Ok(Json(Jobs { jobs }))
 }
 
@@ -27,7 +34,10 @@ pub async fn get(State(state): State<NativeState>, Path(id): Path<String>) -> An
 
 /// Asks a job to stop. It ends within two seconds and leaves the repository as it was.
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path)), responses((status = 202, body = Job), (status = 404, body = Problem)))]
-pub async fn cancel(State(state): State<NativeState>, Path(id): Path<String>) -> Answer<(StatusCode, Json<Job>)> {
+pub async fn cancel(
+    State(state): State<NativeState>,
+    Path(id): Path<String>,
+) -> Answer<(StatusCode, Json<Job>)> {
     let job = state.engine.cancel_job(&id).await?;
     Ok((StatusCode::ACCEPTED, Json(job.into())))
 }

@@ -22,7 +22,14 @@ pub type Answer<T> = Result<T, Refusal>;
 impl Refusal {
     /// An error with a status, a word for programs and a text for people.
     pub fn new(status: StatusCode, code: &str, message: impl ToString) -> Self {
-        Self { status, detail: ProblemDetail { code: code.to_owned(), message: message.to_string(), hint: None } }
+        Self {
+            status,
+            detail: ProblemDetail {
+                code: code.to_owned(),
+                message: message.to_string(),
+                hint: None,
+            },
+        }
     }
 
     /// Adds what to do.
@@ -37,29 +44,76 @@ impl Refusal {
 fn classify(error: &EngineError) -> (StatusCode, &'static str, Option<&'static str>) {
     use EngineError as E;
     match error {
-        E::RepositoryMissing { .. } => (StatusCode::NOT_FOUND, "repository_missing", Some("list what is registered: snapkeep repo ls")),
-        E::SnapshotMissing { .. } => (StatusCode::NOT_FOUND, "snapshot_missing", Some("list what is there: snapkeep snapshot ls")),
+        E::RepositoryMissing { .. } => (
+            StatusCode::NOT_FOUND,
+            "repository_missing",
+            Some("list what is registered: snapkeep repo ls"),
+        ),
+        E::SnapshotMissing { .. } => (
+            StatusCode::NOT_FOUND,
+            "snapshot_missing",
+            Some("list what is there: snapkeep snapshot ls"),
+        ),
         E::IndexMissing { .. } => (StatusCode::NOT_FOUND, "index_missing", None),
-        E::JobMissing { .. } => (StatusCode::NOT_FOUND, "job_missing", Some("list jobs: snapkeep job ls")),
-        E::InvalidRepositoryName { .. } | E::InvalidSnapshotName { .. } | E::InvalidIndexName { .. } | E::InvalidDateMath { .. } => {
-            (StatusCode::BAD_REQUEST, "invalid_name", None)
+        E::JobMissing { .. } => (
+            StatusCode::NOT_FOUND,
+            "job_missing",
+            Some("list jobs: snapkeep job ls"),
+        ),
+        E::InvalidRepositoryName { .. }
+        | E::InvalidSnapshotName { .. }
+        | E::InvalidIndexName { .. }
+        | E::InvalidDateMath { .. } => (StatusCode::BAD_REQUEST, "invalid_name", None),
+        E::RepositoryTypeUnknown { .. } => {
+            (StatusCode::BAD_REQUEST, "repository_type_unknown", None)
         }
-        E::RepositoryTypeUnknown { .. } => (StatusCode::BAD_REQUEST, "repository_type_unknown", None),
         E::RepositoryCreation { .. } => (
             StatusCode::BAD_REQUEST,
             "repository_refused",
-            Some("a location must lie below a folder given as --repo-root (default: repositories below the data folder)"),
+            Some(
+                "a location must lie below a folder given as --repo-root (default: repositories below the data folder)",
+            ),
         ),
-        E::RepositoryVerification { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "repository_not_accessible", None),
-        E::RepositoryUnavailable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "repository_unavailable", None),
+        E::RepositoryVerification { .. } => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "repository_not_accessible",
+            None,
+        ),
+        E::RepositoryUnavailable { .. } => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "repository_unavailable",
+            None,
+        ),
         E::RepositoryReadonly { .. } => (StatusCode::CONFLICT, "repository_readonly", None),
-        E::RepositoryInUse { .. } => (StatusCode::CONFLICT, "repository_in_use", Some("see what runs: snapkeep job ls --running")),
-        E::SnapshotExists { .. } => (StatusCode::CONFLICT, "snapshot_exists", Some("choose another name, or delete that snapshot first")),
-        E::SnapshotInUse { .. } => (StatusCode::CONFLICT, "snapshot_in_use", Some("see what runs: snapkeep job ls --running")),
-        E::TooManyOperations { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_operations", Some("try again when one has ended")),
+        E::RepositoryInUse { .. } => (
+            StatusCode::CONFLICT,
+            "repository_in_use",
+            Some("see what runs: snapkeep job ls --running"),
+        ),
+        E::SnapshotExists { .. } => (
+            StatusCode::CONFLICT,
+            "snapshot_exists",
+            Some("choose another name, or delete that snapshot first"),
+        ),
+        E::SnapshotInUse { .. } => (
+            StatusCode::CONFLICT,
+            "snapshot_in_use",
+            Some("see what runs: snapkeep job ls --running"),
+        ),
+        E::TooManyOperations { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_operations",
+            Some("try again when one has ended"),
+        ),
         E::Restore { .. } | E::Rename(_) => (StatusCode::BAD_REQUEST, "restore_refused", None),
-        E::ClonePartialIndex { .. } | E::CloneNothing { .. } => (StatusCode::BAD_REQUEST, "clone_refused", None),
-        E::CleanupWhileRunning { .. } => (StatusCode::CONFLICT, "snapshot_running", Some("try again when it has ended")),
+        E::ClonePartialIndex { .. } | E::CloneNothing { .. } => {
+            (StatusCode::BAD_REQUEST, "clone_refused", None)
+        }
+        E::CleanupWhileRunning { .. } => (
+            StatusCode::CONFLICT,
+            "snapshot_running",
+            Some("try again when it has ended"),
+        ),
         E::Key { .. } => (StatusCode::BAD_REQUEST, "key_refused", None),
         E::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", None),
         E::Configuration(_) => (StatusCode::BAD_REQUEST, "configuration", None),
@@ -92,7 +146,11 @@ impl From<SelectionError> for Refusal {
 
 impl From<QueryRejection> for Refusal {
     fn from(rejection: QueryRejection) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", rejection.body_text())
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_parameter",
+            rejection.body_text(),
+        )
     }
 }
 

@@ -14,13 +14,18 @@ use super::types::{Problem, RegisterRepository, Repositories, Repository, Verifi
 #[utoipa::path(get, path = "/api/v1/repositories", tag = "repositories", responses((status = 200, body = Repositories)))]
 pub async fn list(State(state): State<NativeState>) -> Answer<Json<Repositories>> {
     let found = state.engine.repositories().await?;
-    Ok(Json(Repositories { repositories: found.into_iter().map(Repository::from).collect() }))
+    Ok(Json(Repositories {
+        repositories: found.into_iter().map(Repository::from).collect(),
+    }))
 }
 
 /// Gives one repository.
 #[utoipa::path(get, path = "/api/v1/repositories/{repository}", tag = "repositories", params(("repository" = String, Path)),
     responses((status = 200, body = Repository), (status = 404, body = Problem)))]
-pub async fn get(State(state): State<NativeState>, Path(name): Path<String>) -> Answer<Json<Repository>> {
+pub async fn get(
+    State(state): State<NativeState>,
+    Path(name): Path<String>,
+) -> Answer<Json<Repository>> {
     find(&state, &name).await.map(Json)
 }
 
@@ -32,15 +37,24 @@ pub async fn register(
     Path(name): Path<String>,
     Body(wanted): Body<RegisterRepository>,
 ) -> Answer<Json<Repository>> {
-    let spec = RepositorySpec { kind: wanted.kind, settings: wanted.settings };
-    state.engine.put_repository(&name, spec, wanted.verify).await?;
+    let spec = RepositorySpec {
+        kind: wanted.kind,
+        settings: wanted.settings,
+    };
+    state
+        .engine
+        .put_repository(&name, spec, wanted.verify)
+        .await?;
     find(&state, &name).await.map(Json)
 }
 
 /// Forgets a repository. What is stored in it stays, and is back when it is registered again.
 #[utoipa::path(delete, path = "/api/v1/repositories/{repository}", tag = "repositories", params(("repository" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub async fn remove(State(state): State<NativeState>, Path(name): Path<String>) -> Answer<StatusCode> {
+pub async fn remove(
+    State(state): State<NativeState>,
+    Path(name): Path<String>,
+) -> Answer<StatusCode> {
     state.engine.remove_repository(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -48,7 +62,10 @@ pub async fn remove(State(state): State<NativeState>, Path(name): Path<String>) 
 /// Writes a probe into the repository, reads it back and removes it.
 #[utoipa::path(post, path = "/api/v1/repositories/{repository}/verify", tag = "repositories", params(("repository" = String, Path)),
     responses((status = 200, body = Verified), (status = 404, body = Problem), (status = 500, body = Problem)))]
-pub async fn verify(State(state): State<NativeState>, Path(name): Path<String>) -> Answer<Json<Verified>> {
+pub async fn verify(
+    State(state): State<NativeState>,
+    Path(name): Path<String>,
+) -> Answer<Json<Verified>> {
     let verification = state.engine.verify_repository(&name).await?;
     Ok(Json(verification.into()))
 }
@@ -56,6 +73,11 @@ pub async fn verify(State(state): State<NativeState>, Path(name): Path<String>) 
 async fn find(state: &NativeState, name: &str) -> Answer<Repository> {
     let mut repository = Repository::from(state.engine.repository(name).await?);
     // The environment also holds the password, which is never given out.
-    repository.location = state.engine.repository_environment(name).await.ok().map(|environment| environment.repository);
+    repository.location = state
+        .engine
+        .repository_environment(name)
+        .await
+        .ok()
+        .map(|environment| environment.repository);
     Ok(repository)
 }

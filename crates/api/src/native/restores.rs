@@ -32,6 +32,9 @@ pub async fn restore(
         ignore_index_settings: wanted.ignore_index_settings,
         partial: wanted.partial,
     };
-    let ticket = state.engine.restore(&repository, &snapshot, request).await?;
+    let ticket = state
+        .engine
+        .restore(&repository, &snapshot, request)
+        .await?;
     accepted(&state, &ticket.job_id).await
 }

@@ -41,7 +41,10 @@ struct Description;
 pub fn router(state: NativeState) -> Router {
     let (router, description) = parts();
     let document = Json(description);
-    let router = router.route("/api/v1/openapi.json", axum::routing::get(move || std::future::ready(document.clone())));
+    let router = router.route(
+        "/api/v1/openapi.json",
+        axum::routing::get(move || std::future::ready(document.clone())),
+    );
     let router = router.route("/api/v1/{*rest}", axum::routing::any(no_such_path));
     router.with_state(state)
 }
@@ -55,7 +58,11 @@ fn parts() -> (Router<NativeState>, utoipa::openapi::OpenApi) {
     let described = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(server))
         .routes(routes!(repositories::list))
-        .routes(routes!(repositories::get, repositories::register, repositories::remove))
+        .routes(routes!(
+            repositories::get,
+            repositories::register,
+            repositories::remove
+        ))
         .routes(routes!(repositories::verify))
         .routes(routes!(maintenance::cleanup))
         .routes(routes!(maintenance::check))
@@ -86,8 +93,12 @@ async fn server() -> Json<Server> {
 
 async fn no_such_path(request: axum::extract::Request) -> Refusal {
     let path = request.uri().path();
-    Refusal::new(StatusCode::NOT_FOUND, "no_such_path", format!("{path} is not part of this API"))
-        .hint("all paths are described at /api/v1/openapi.json")
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "no_such_path",
+        format!("{path} is not part of this API"),
+    )
+    .hint("all paths are described at /api/v1/openapi.json")
 }
 
 #[cfg(test)]
@@ -98,14 +109,28 @@ mod tests {
     fn every_operation_is_described_with_its_answers() {
         let document = serde_json::to_value(openapi()).unwrap();
         let paths = document["paths"].as_object().unwrap();
-        for expected in ["/api/v1/repositories", "/api/v1/repositories/{repository}/snapshots/{snapshot}/restore", "/api/v1/jobs/{id}/cancel", "/api/v1/events"] {
+        for expected in [
+            "/api/v1/repositories",
+            "/api/v1/repositories/{repository}/snapshots/{snapshot}/restore",
+            "/api/v1/jobs/{id}/cancel",
+            "/api/v1/events",
+        ] {
             assert!(paths.contains_key(expected), "{expected} is not described");
         }
         for (path, methods) in paths {
             for (method, operation) in methods.as_object().unwrap() {
-                assert!(operation["summary"].is_string(), "{method} {path} has no summary");
-                assert!(operation["tags"][0].is_string(), "{method} {path} has no tag");
-                assert!(!operation["responses"].as_object().unwrap().is_empty(), "{method} {path} has no answer");
+                assert!(
+                    operation["summary"].is_string(),
+                    "{method} {path} has no summary"
+                );
+                assert!(
+                    operation["tags"][0].is_string(),
+                    "{method} {path} has no tag"
+                );
+                assert!(
+                    !operation["responses"].as_object().unwrap().is_empty(),
+                    "{method} {path} has no answer"
+                );
             }
         }
     }

@@ -11,20 +11,30 @@ use super::body::Body;
 use super::jobs::accepted;
 use super::problem::Answer;
 use super::router::NativeState;
-use super::types::{CloneSnapshot, CreateSnapshot, Job, Problem, Snapshot, SnapshotStatus, Snapshots};
+use super::types::{
+    CloneSnapshot, CreateSnapshot, Job, Problem, Snapshot, SnapshotStatus, Snapshots,
+};
 
 /// Lists the snapshots of a repository, running ones included.
 #[utoipa::path(get, path = "/api/v1/repositories/{repository}/snapshots", tag = "snapshots", params(("repository" = String, Path)),
     responses((status = 200, body = Snapshots), (status = 404, body = Problem)))]
-pub async fn list(State(state): State<NativeState>, Path(repository): Path<String>) -> Answer<Json<Snapshots>> {
+pub async fn list(
+    State(state): State<NativeState>,
+    Path(repository): Path<String>,
+) -> Answer<Json<Snapshots>> {
     let found = state.engine.snapshots(&repository).await?;
-    Ok(Json(Snapshots { snapshots: found.into_iter().map(Snapshot::from).collect() }))
+    Ok(Json(Snapshots {
+        snapshots: found.into_iter().map(Snapshot::from).collect(),
+    }))
 }
 
 /// Gives one snapshot.
 #[utoipa::path(get, path = "/api/v1/repositories/{repository}/snapshots/{snapshot}", tag = "snapshots",
     params(("repository" = String, Path), ("snapshot" = String, Path)), responses((status = 200, body = Snapshot), (status = 404, body = Problem)))]
-pub async fn get(State(state): State<NativeState>, Path((repository, snapshot)): Path<(String, String)>) -> Answer<Json<Snapshot>> {
+pub async fn get(
+    State(state): State<NativeState>,
+    Path((repository, snapshot)): Path<(String, String)>,
+) -> Answer<Json<Snapshot>> {
     let found = find(&state, &repository, &snapshot).await?;
     Ok(Json(found.into()))
 }
@@ -37,7 +47,15 @@ pub async fn create(
     Path(repository): Path<String>,
     Body(wanted): Body<CreateSnapshot>,
 ) -> Answer<(StatusCode, Json<Job>)> {
-    let options = Options { ignore_unavailable: wanted.ignore_unavailable, expand: Expand { open: true, closed: false, hidden: true }, ..Options::default() };
+    let options = Options {
+        ignore_unavailable: wanted.ignore_unavailable,
+        expand: Expand {
+            open: true,
+            closed: false,
+            hidden: true,
+        },
+        ..Options::default()
+    };
     let indices = selection::resolve(&wanted.indices, &candidates(&state), &options)?;
     let request = EngineCreate {
         name: wanted.name,
@@ -53,15 +71,24 @@ pub async fn create(
 /// Deletes a snapshot; one that is being taken is cancelled.
 #[utoipa::path(delete, path = "/api/v1/repositories/{repository}/snapshots/{snapshot}", tag = "snapshots",
     params(("repository" = String, Path), ("snapshot" = String, Path)), responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub async fn delete(State(state): State<NativeState>, Path((repository, snapshot)): Path<(String, String)>) -> Answer<StatusCode> {
-    state.engine.delete_snapshots(&repository, &[snapshot]).await?;
+pub async fn delete(
+    State(state): State<NativeState>,
+    Path((repository, snapshot)): Path<(String, String)>,
+) -> Answer<StatusCode> {
+    state
+        .engine
+        .delete_snapshots(&repository, &[snapshot])
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Tells how far a snapshot is, or what it came to, shard by shard.
 #[utoipa::path(get, path = "/api/v1/repositories/{repository}/snapshots/{snapshot}/status", tag = "snapshots",
     params(("repository" = String, Path), ("snapshot" = String, Path)), responses((status = 200, body = SnapshotStatus), (status = 404, body = Problem)))]
-pub async fn status(State(state): State<NativeState>, Path((repository, snapshot)): Path<(String, String)>) -> Answer<Json<SnapshotStatus>> {
+pub async fn status(
+    State(state): State<NativeState>,
+    Path((repository, snapshot)): Path<(String, String)>,
+) -> Answer<Json<SnapshotStatus>> {
     let status = state.engine.snapshot_status(&repository, &snapshot).await?;
     Ok(Json(status.into()))
 }
@@ -77,7 +104,10 @@ pub async fn clone(
 ) -> Answer<Json<Snapshot>> {
     let source = find(&state, &repository, &snapshot).await?;
     let indices = indices_of(&source, &wanted.indices)?;
-    let made = state.engine.clone_snapshot(&repository, &snapshot, &wanted.target, &indices).await?;
+    let made = state
+        .engine
+        .clone_snapshot(&repository, &snapshot, &wanted.target, &indices)
+        .await?;
     Ok(Json(made.into()))
 }
 
@@ -88,17 +118,32 @@ pub async fn find(state: &NativeState, repository: &str, snapshot: &str) -> Answ
 
 /// Resolves names and patterns against the indices of a snapshot.
 pub fn indices_of(snapshot: &SnapshotInfo, expressions: &[String]) -> Answer<Vec<String>> {
-    let candidate = |name: String| Candidate { name, open: true, ..Candidate::default() };
+    let candidate = |name: String| Candidate {
+        name,
+        open: true,
+        ..Candidate::default()
+    };
     let candidates: Vec<Candidate> = snapshot.index_names().into_iter().map(candidate).collect();
-    Ok(selection::resolve(expressions, &candidates, &Options::default())?)
+    Ok(selection::resolve(
+        expressions,
+        &candidates,
+        &Options::default(),
+    )?)
 }
 
 /// The indices of the store, as the selection wants them.
 fn candidates(state: &NativeState) -> Vec<Candidate> {
-    let usable = state.store.indices().into_iter().filter(|index| index.state != IndexState::Restoring);
+    let usable = state
+        .store
+        .indices()
+        .into_iter()
+        .filter(|index| index.state != IndexState::Restoring);
     usable
         .map(|index| Candidate {
-            hidden: index.settings.get("index.hidden").is_some_and(|value| value == "true"),
+            hidden: index
+                .settings
+                .get("index.hidden")
+                .is_some_and(|value| value == "true"),
             open: index.state == IndexState::Open,
             aliases: index.aliases.keys().cloned().collect(),
             name: index.name.clone(),

@@ -130,7 +130,9 @@ pub struct AddKey {
 
 impl std::fmt::Debug for AddKey {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("AddKey").field("label", &self.label).finish_non_exhaustive()
+        out.debug_struct("AddKey")
+            .field("label", &self.label)
+            .finish_non_exhaustive()
     }
 }
 

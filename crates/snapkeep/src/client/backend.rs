@@ -14,7 +14,11 @@ use crate::exit::{Exit, Failure};
 use crate::serve::App;
 
 /// What a name may keep unescaped in a path.
-const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// Speaks the native API.
 #[derive(Debug)]
@@ -31,30 +35,53 @@ enum Backend {
 impl Client {
     /// Talks to the server at `base`.
     pub fn http(base: &str) -> Self {
-        Self { backend: Backend::Http { base: base.trim_end_matches('/').to_owned(), http: reqwest::Client::new() } }
+        Self {
+            backend: Backend::Http {
+                base: base.trim_end_matches('/').to_owned(),
+                http: reqwest::Client::new(),
+            },
+        }
     }
 
     /// Works in this process.
     pub fn in_process(app: App) -> Self {
-        Self { backend: Backend::InProcess { router: app.native_router(), app: Box::new(app) } }
+        Self {
+            backend: Backend::InProcess {
+                router: app.native_router(),
+                app: Box::new(app),
+            },
+        }
     }
 
     /// Calls `path` (segments are escaped) and reads the answer.
-    pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &[&str], body: Option<&(impl Serialize + ?Sized + Sync)>) -> Result<T, Failure> {
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&(impl Serialize + ?Sized + Sync)>,
+    ) -> Result<T, Failure> {
         let mut target = String::from("/api/v1");
         for segment in path {
             target.push('/');
             target.extend(utf8_percent_encode(segment, PATH_SEGMENT));
         }
-        let body = body.map(serde_json::to_vec).transpose().map_err(Failure::failed)?.unwrap_or_default();
+        let body = body
+            .map(serde_json::to_vec)
+            .transpose()
+            .map_err(Failure::failed)?
+            .unwrap_or_default();
         let (status, answer) = self.send(method, &target, body).await?;
         if !status.is_success() {
             return Err(refused(status, &answer));
         }
         // Answers without content are read as null, so that callers ask for `()`.
         let text: &[u8] = if answer.is_empty() { b"null" } else { &answer };
-        serde_json::from_slice(text)
-            .map_err(|cause| Failure::failed(format!("the server's answer to {target} cannot be read: {cause}")).hint("is it a Snapkeep of this version?"))
+        serde_json::from_slice(text).map_err(|cause| {
+            Failure::failed(format!(
+                "the server's answer to {target} cannot be read: {cause}"
+            ))
+            .hint("is it a Snapkeep of this version?")
+        })
     }
 
     /// GET.
@@ -63,7 +90,11 @@ impl Client {
     }
 
     /// POST with a body.
-    pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &(impl Serialize + ?Sized + Sync)) -> Result<T, Failure> {
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &(impl Serialize + ?Sized + Sync),
+    ) -> Result<T, Failure> {
         self.call(Method::POST, path, Some(body)).await
     }
 
@@ -79,23 +110,46 @@ impl Client {
         }
     }
 
-    async fn send(&self, method: Method, target: &str, body: Vec<u8>) -> Result<(StatusCode, Vec<u8>), Failure> {
+    async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Vec<u8>), Failure> {
         match &self.backend {
             Backend::Http { base, http } => {
-                let request = http.request(method, format!("{base}{target}")).header("content-type", "application/json").body(body);
+                let request = http
+                    .request(method, format!("{base}{target}"))
+                    .header("content-type", "application/json")
+                    .body(body);
                 let unreachable = |cause: reqwest::Error| {
                     Failure::new(Exit::Unreachable, "unreachable", format!("no answer from {base}: {}", innermost(&cause)))
                         .hint("is the server running? start it with `snapkeep serve`, or name another with --server URL")
                 };
                 let response = request.send().await.map_err(unreachable)?;
                 let status = response.status();
-                Ok((status, response.bytes().await.map_err(unreachable)?.to_vec()))
+                Ok((
+                    status,
+                    response.bytes().await.map_err(unreachable)?.to_vec(),
+                ))
             }
             Backend::InProcess { router, .. } => {
-                let request = Request::builder().method(method).uri(target).body(Body::from(body)).map_err(Failure::failed)?;
-                let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+                let request = Request::builder()
+                    .method(method)
+                    .uri(target)
+                    .body(Body::from(body))
+                    .map_err(Failure::failed)?;
+                let response = router
+                    .clone()
+                    .oneshot(request)
+                    .await
+                    .unwrap_or_else(|never| match never {});
                 let status = response.status();
-                let answer = response.into_body().collect().await.map_err(Failure::failed)?;
+                let answer = response
+                    .into_body()
+                    .collect()
+                    .await
+                    .map_err(Failure::failed)?;
                 Ok((status, answer.to_bytes().to_vec()))
             }
         }
@@ -116,8 +170,19 @@ fn refused(status: StatusCode, answer: &[u8]) -> Failure {
         _ => Exit::Failed,
     };
     match serde_json::from_slice::<Problem>(answer) {
-        Ok(Problem { error }) => Failure { exit, code: error.code, message: error.message, hint: error.hint },
-        Err(_) => Failure::failed(format!("the server answered {status}: {}", String::from_utf8_lossy(answer).chars().take(300).collect::<String>()))
-            .hint("is it a Snapkeep of this version?"),
+        Ok(Problem { error }) => Failure {
+            exit,
+            code: error.code,
+            message: error.message,
+            hint: error.hint,
+        },
+        Err(_) => Failure::failed(format!(
+            "the server answered {status}: {}",
+            String::from_utf8_lossy(answer)
+                .chars()
+                .take(300)
+                .collect::<String>()
+        ))
+        .hint("is it a Snapkeep of this version?"),
     }
 }

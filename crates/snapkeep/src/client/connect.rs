@@ -15,7 +15,13 @@ pub struct ConnectArgs {
     /// Server to talk to, such as http://127.0.0.1:9250.
     ///
     /// Without it the server that uses the data folder is asked; where none runs, the command opens the data folder itself and works offline.
-    #[arg(long, value_name = "URL", env = "SNAPKEEP_URL", global = true, help_heading = "Connection")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SNAPKEEP_URL",
+        global = true,
+        help_heading = "Connection"
+    )]
     pub server: Option<String>,
 
     #[command(flatten)]
@@ -65,8 +71,16 @@ impl ConnectArgs {
     }
 
     /// Offline work logs warnings only, unless more is asked for.
-    fn prepare(&self, dir: data_dir::DataDir, settings: &Settings) -> Result<data_dir::DataDir, Failure> {
-        let level = if settings.log.level == "info" { "warn" } else { &settings.log.level };
+    fn prepare(
+        &self,
+        dir: data_dir::DataDir,
+        settings: &Settings,
+    ) -> Result<data_dir::DataDir, Failure> {
+        let level = if settings.log.level == "info" {
+            "warn"
+        } else {
+            &settings.log.level
+        };
         install_logging(settings.log.format, level)?;
         Ok(dir)
     }

@@ -37,10 +37,18 @@ impl Client {
         bar.finish();
         match job.state {
             JobState::Failed => {
-                let reason = job.error.clone().unwrap_or_else(|| "no reason was recorded".to_owned());
-                Err(Failure::new(Exit::Failed, "job_failed", reason).hint(format!("details: snapkeep job show {}", job.id)))
+                let reason = job
+                    .error
+                    .clone()
+                    .unwrap_or_else(|| "no reason was recorded".to_owned());
+                Err(Failure::new(Exit::Failed, "job_failed", reason)
+                    .hint(format!("details: snapkeep job show {}", job.id)))
             }
-            JobState::Cancelled => Err(Failure::new(Exit::Cancelled, "cancelled", format!("job {} was cancelled", job.id))),
+            JobState::Cancelled => Err(Failure::new(
+                Exit::Cancelled,
+                "cancelled",
+                format!("job {} was cancelled", job.id),
+            )),
             _ => Ok(job),
         }
     }

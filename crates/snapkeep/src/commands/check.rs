@@ -35,8 +35,16 @@ fn parse_share(text: &str) -> Result<f64, String> {
         Some(number) => (number, 0.01),
         None => (text, 1.0),
     };
-    let share = number.trim().parse::<f64>().map_err(|_| "write for example 5% or 0.05".to_owned())? * factor;
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("must be between 0% and 100%".to_owned()) }
+    let share = number
+        .trim()
+        .parse::<f64>()
+        .map_err(|_| "write for example 5% or 0.05".to_owned())?
+        * factor;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("must be between 0% and 100%".to_owned())
+    }
 }
 
 /// Runs it.
@@ -53,11 +61,17 @@ async fn work(arguments: CheckArgs, session: &Session) -> Result<Exit, Failure> 
         Some(share) => ReadData::Sample(share),
         None => ReadData::None,
     };
-    let accepted: Job = client.post(&["repositories", &arguments.repository, "check"], &Check { read_data }).await?;
+    let accepted: Job = client
+        .post(
+            &["repositories", &arguments.repository, "check"],
+            &Check { read_data },
+        )
+        .await?;
     let job = client.wait(accepted, output).await?;
     let problems = problems(&job);
     output.show(&job, |job| {
-        let took = duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
+        let took =
+            duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
         let mut text = match problems.len() {
             0 => format!("{}: no damage found ({took})", job.repository),
             count => format!("{}: {count} problem(s) found ({took})", job.repository),
@@ -67,19 +81,37 @@ async fn work(arguments: CheckArgs, session: &Session) -> Result<Exit, Failure> 
         }
         if let Some(Value::Object(report)) = &job.result {
             for (key, value) in report.iter().filter(|(_, value)| value.is_number()) {
-                text.push_str(&format!("\n{:>12}  {}", value.to_string(), key.replace('_', " ")));
+                text.push_str(&format!(
+                    "\n{:>12}  {}",
+                    value.to_string(),
+                    key.replace('_', " ")
+                ));
             }
         }
         text
     })?;
-    Ok(if problems.is_empty() { Exit::Ok } else { Exit::Damaged })
+    Ok(if problems.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Damaged
+    })
 }
 
 /// The problems in a report, in words.
 fn problems(job: &Job) -> Vec<String> {
-    let listed = job.result.as_ref().and_then(|report| report.get("problems").or_else(|| report.get("errors"))).and_then(Value::as_array);
-    let text = |problem: &Value| problem.as_str().map_or_else(|| problem.to_string(), str::to_owned);
-    listed.map(|problems| problems.iter().map(text).collect()).unwrap_or_default()
+    let listed = job
+        .result
+        .as_ref()
+        .and_then(|report| report.get("problems").or_else(|| report.get("errors")))
+        .and_then(Value::as_array);
+    let text = |problem: &Value| {
+        problem
+            .as_str()
+            .map_or_else(|| problem.to_string(), str::to_owned)
+    };
+    listed
+        .map(|problems| problems.iter().map(text).collect())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ pub struct CompletionsArgs {
 
 /// Prints the completions.
 pub fn run(arguments: CompletionsArgs) -> Result<Exit, Failure> {
-    clap_complete::generate(arguments.shell, &mut crate::cli::Cli::command(), "snapkeep", &mut std::io::stdout());
+    clap_complete::generate(
+        arguments.shell,
+        &mut crate::cli::Cli::command(),
+        "snapkeep",
+        &mut std::io::stdout(),
+    );
     Ok(Exit::Ok)
 }

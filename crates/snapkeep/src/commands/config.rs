@@ -35,7 +35,11 @@ pub fn run(command: ConfigCommand, connect: &ConnectArgs) -> Result<Exit, Failur
                 "elasticsearch_shape": settings.elasticsearch.shape,
                 "log_level": settings.log.level,
             });
-            let text = format!("the configuration can be used: data in {}, listening on {:?}", settings.server.data_dir.display(), settings.server.listen);
+            let text = format!(
+                "the configuration can be used: data in {}, listening on {:?}",
+                settings.server.data_dir.display(),
+                settings.server.listen
+            );
             connect.output().show(&report, |_| text)?;
         }
     }

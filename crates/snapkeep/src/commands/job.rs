@@ -44,7 +44,9 @@ async fn work(command: JobCommand, session: &Session) -> Result<Exit, Failure> {
     match command {
         JobCommand::Ls { running } => {
             let mut found: Jobs = client.get(&["jobs"]).await?;
-            found.jobs.retain(|job| !running || !job.state.is_finished());
+            found
+                .jobs
+                .retain(|job| !running || !job.state.is_finished());
             output.show(&found, list)?;
         }
         JobCommand::Show { id, wait } => {
@@ -75,14 +77,36 @@ fn list(found: &Jobs) -> String {
             _ => job.progress.phase.clone(),
         };
         let kind = format!("{:?}", job.kind).to_lowercase();
-        [job.id.clone(), kind, job.repository.clone(), job.subject.clone(), word(job.state).to_owned(), time(job.created_ms), took]
+        [
+            job.id.clone(),
+            kind,
+            job.repository.clone(),
+            job.subject.clone(),
+            word(job.state).to_owned(),
+            time(job.created_ms),
+            took,
+        ]
     });
-    table(["ID", "KIND", "REPOSITORY", "SUBJECT", "STATE", "ACCEPTED", "TOOK"], rows)
+    table(
+        [
+            "ID",
+            "KIND",
+            "REPOSITORY",
+            "SUBJECT",
+            "STATE",
+            "ACCEPTED",
+            "TOOK",
+        ],
+        rows,
+    )
 }
 
 /// What there is to say about a job.
 pub fn details(job: &Job) -> String {
-    let mut lines = vec![format!("job       {}", job.id), format!("kind      {}", format!("{:?}", job.kind).to_lowercase())];
+    let mut lines = vec![
+        format!("job       {}", job.id),
+        format!("kind      {}", format!("{:?}", job.kind).to_lowercase()),
+    ];
     lines.push(format!("on        {} {}", job.repository, job.subject));
     lines.push(format!("state     {}", word(job.state)));
     lines.push(format!("accepted  {}", time(job.created_ms)));
@@ -91,13 +115,20 @@ pub fn details(job: &Job) -> String {
     }
     let progress = &job.progress;
     if progress.bytes_done > 0 {
-        lines.push(format!("read      {} of {}", bytes(progress.bytes_done), bytes(progress.bytes_total.max(progress.bytes_done))));
+        lines.push(format!(
+            "read      {} of {}",
+            bytes(progress.bytes_done),
+            bytes(progress.bytes_total.max(progress.bytes_done))
+        ));
     }
     if progress.stored_bytes > 0 {
         lines.push(format!("stored    {}", bytes(progress.stored_bytes)));
     }
     if progress.throttled_ms > 0 {
-        lines.push(format!("throttled {}", duration_ms(i64::try_from(progress.throttled_ms).unwrap_or(i64::MAX))));
+        lines.push(format!(
+            "throttled {}",
+            duration_ms(i64::try_from(progress.throttled_ms).unwrap_or(i64::MAX))
+        ));
     }
     if let Some(error) = &job.error {
         lines.push(format!("error     {error}"));

@@ -64,19 +64,36 @@ async fn work(command: KeyCommand, session: &Session) -> Result<Exit, Failure> {
             output.show(&found, |found| {
                 let rows = found.keys.iter().map(|key| {
                     let id = key.id.chars().take(16).collect();
-                    [id, key.username.clone(), key.hostname.clone(), key.created.clone(), if key.current { "the server's" } else { "" }.to_owned()]
+                    [
+                        id,
+                        key.username.clone(),
+                        key.hostname.clone(),
+                        key.created.clone(),
+                        if key.current { "the server's" } else { "" }.to_owned(),
+                    ]
                 });
                 table(["ID", "USER", "HOST", "CREATED", ""], rows)
             })?;
         }
-        KeyCommand::Add { repository, password_file, label } => {
-            let mut wanted = AddKey { password: read_password(password_file)?, label };
-            let added: Result<KeyAdded, Failure> = client.post(&["repositories", &repository, "keys"], &wanted).await;
+        KeyCommand::Add {
+            repository,
+            password_file,
+            label,
+        } => {
+            let mut wanted = AddKey {
+                password: read_password(password_file)?,
+                label,
+            };
+            let added: Result<KeyAdded, Failure> = client
+                .post(&["repositories", &repository, "keys"], &wanted)
+                .await;
             drop(Zeroizing::new(std::mem::take(&mut wanted.password)));
             output.show(&added?, |key| format!("password added as key {}", key.id))?;
         }
         KeyCommand::Rm { repository, id } => {
-            client.delete(&["repositories", &repository, "keys", &id]).await?;
+            client
+                .delete(&["repositories", &repository, "keys", &id])
+                .await?;
             output.show(&json!({"removed": id}), |_| format!("key {id} is removed; whoever knows its password can no longer open {repository}"))?;
         }
     }
@@ -87,19 +104,27 @@ fn read_password(file: Option<PathBuf>) -> Result<String, Failure> {
     let mut text = Zeroizing::new(String::new());
     match file {
         Some(path) => {
-            let file = std::fs::File::open(&path).map_err(|cause| Failure::usage(format!("cannot read {}: {cause}", path.display())))?;
+            let file = std::fs::File::open(&path).map_err(|cause| {
+                Failure::usage(format!("cannot read {}: {cause}", path.display()))
+            })?;
             file.take(MAX_PASSWORD_BYTES).read_to_string(&mut text)?;
         }
         None => {
             if std::io::stdin().is_terminal() {
-                eprintln!("New password, then Enter and Ctrl-D (it is shown while you type; use --password-file to avoid that):");
+                eprintln!(
+                    "New password, then Enter and Ctrl-D (it is shown while you type; use --password-file to avoid that):"
+                );
             }
-            std::io::stdin().lock().take(MAX_PASSWORD_BYTES).read_to_string(&mut text)?;
+            std::io::stdin()
+                .lock()
+                .take(MAX_PASSWORD_BYTES)
+                .read_to_string(&mut text)?;
         }
     }
     let password = text.trim_end_matches(['\n', '\r']);
     if password.is_empty() {
-        return Err(Failure::usage("the new password is empty").hint("give one with --password-file FILE or on standard input"));
+        return Err(Failure::usage("the new password is empty")
+            .hint("give one with --password-file FILE or on standard input"));
     }
     Ok(password.to_owned())
 }

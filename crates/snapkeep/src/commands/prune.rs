@@ -29,13 +29,25 @@ pub async fn run(arguments: PruneArgs, connect: &ConnectArgs) -> Result<Exit, Fa
 
 async fn work(arguments: PruneArgs, session: &Session) -> Result<Exit, Failure> {
     let Session { client, output } = session;
-    let accepted: Job = client.post(&["repositories", &arguments.repository, "prune"], &()).await?;
+    let accepted: Job = client
+        .post(&["repositories", &arguments.repository, "prune"], &())
+        .await?;
     let job = client.wait(accepted, output).await?;
     output.show(&job, |job| {
-        let number = |key: &str| job.result.as_ref().and_then(|result| result.get(key)).and_then(serde_json::Value::as_u64);
-        let took = duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
+        let number = |key: &str| {
+            job.result
+                .as_ref()
+                .and_then(|result| result.get(key))
+                .and_then(serde_json::Value::as_u64)
+        };
+        let took =
+            duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
         let mut text = format!("pruned {} in {took}", job.repository);
-        for (key, words) in [("deleted_bytes", "deleted now"), ("freed_bytes", "freed"), ("marked_bytes", "marked, deleted by a later prune")] {
+        for (key, words) in [
+            ("deleted_bytes", "deleted now"),
+            ("freed_bytes", "freed"),
+            ("marked_bytes", "marked, deleted by a later prune"),
+        ] {
             if let Some(count) = number(key) {
                 text.push_str(&format!("\n{:>12}  {words}", bytes(count)));
             }

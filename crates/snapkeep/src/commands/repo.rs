@@ -3,7 +3,9 @@
 use clap::Subcommand;
 use http::Method;
 use serde_json::{Map, Value, json};
-use snapkeep_api::native::types::{Cleaned, RegisterRepository, Repositories, Repository, Verified};
+use snapkeep_api::native::types::{
+    Cleaned, RegisterRepository, Repositories, Repository, Verified,
+};
 use zeroize::Zeroizing;
 
 use super::Session;
@@ -79,20 +81,43 @@ pub async fn run(command: RepoCommand, connect: &ConnectArgs) -> Result<Exit, Fa
     session.end(outcome).await
 }
 
-async fn work(command: RepoCommand, connect: &ConnectArgs, session: &Session) -> Result<Exit, Failure> {
+async fn work(
+    command: RepoCommand,
+    connect: &ConnectArgs,
+    session: &Session,
+) -> Result<Exit, Failure> {
     let Session { client, output } = session;
     match command {
-        RepoCommand::Add { name, location, max_snapshot_rate, max_restore_rate, readonly, no_verify } => {
+        RepoCommand::Add {
+            name,
+            location,
+            max_snapshot_rate,
+            max_restore_rate,
+            readonly,
+            no_verify,
+        } => {
             let mut settings = Map::new();
-            settings.insert("location".to_owned(), Value::String(location.unwrap_or_else(|| name.clone())));
-            for (key, value) in [("max_snapshot_bytes_per_sec", max_snapshot_rate), ("max_restore_bytes_per_sec", max_restore_rate)] {
+            settings.insert(
+                "location".to_owned(),
+                Value::String(location.unwrap_or_else(|| name.clone())),
+            );
+            for (key, value) in [
+                ("max_snapshot_bytes_per_sec", max_snapshot_rate),
+                ("max_restore_bytes_per_sec", max_restore_rate),
+            ] {
                 settings.extend(value.map(|rate| (key.to_owned(), Value::String(rate))));
             }
             if readonly {
                 settings.insert("readonly".to_owned(), Value::Bool(true));
             }
-            let wanted = RegisterRepository { kind: "fs".to_owned(), settings, verify: !no_verify };
-            let registered: Repository = client.call(Method::PUT, &["repositories", &name], Some(&wanted)).await?;
+            let wanted = RegisterRepository {
+                kind: "fs".to_owned(),
+                settings,
+                verify: !no_verify,
+            };
+            let registered: Repository = client
+                .call(Method::PUT, &["repositories", &name], Some(&wanted))
+                .await?;
             output.show(&registered, |found| {
                 let place = found.location.clone().unwrap_or_default();
                 format!("repository {} is registered at {place}\ntake a snapshot: snapkeep snapshot create {} snapshot_1", found.name, found.name)
@@ -104,19 +129,32 @@ async fn work(command: RepoCommand, connect: &ConnectArgs, session: &Session) ->
         }
         RepoCommand::Rm { name } => {
             client.delete(&["repositories", &name]).await?;
-            output.show(&json!({"removed": name}), |_| format!("repository {name} is forgotten; what is stored in it stays"))?;
+            output.show(&json!({"removed": name}), |_| {
+                format!("repository {name} is forgotten; what is stored in it stays")
+            })?;
         }
         RepoCommand::Verify { name } => {
             let found: Verified = client.post(&["repositories", &name, "verify"], &()).await?;
             output.show(&found, |found| match found.probe_bytes {
                 0 => format!("repository {name} can be read at {}", found.location),
-                count => format!("repository {name} works at {}: {count} bytes written and read back", found.location),
+                count => format!(
+                    "repository {name} works at {}: {count} bytes written and read back",
+                    found.location
+                ),
             })?;
         }
         RepoCommand::Env { name } => environment(&name, connect, session).await?,
         RepoCommand::Cleanup { name } => {
-            let cleaned: Cleaned = client.post(&["repositories", &name, "cleanup"], &()).await?;
-            output.show(&cleaned, |cleaned| format!("removed {} in {} file(s)", bytes(cleaned.deleted_bytes), cleaned.deleted_files))?;
+            let cleaned: Cleaned = client
+                .post(&["repositories", &name, "cleanup"], &())
+                .await?;
+            output.show(&cleaned, |cleaned| {
+                format!(
+                    "removed {} in {} file(s)",
+                    bytes(cleaned.deleted_bytes),
+                    cleaned.deleted_files
+                )
+            })?;
         }
     }
     Ok(Exit::Ok)
@@ -126,43 +164,92 @@ fn list(found: &Repositories) -> String {
     if found.repositories.is_empty() {
         return "no repositories are registered\nregister one: snapkeep repo add NAME --location DIR".to_owned();
     }
-    let rate = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |count| format!("{}/s", bytes(count)));
+    let rate = |limit: Option<u64>| {
+        limit.map_or_else(
+            || "unlimited".to_owned(),
+            |count| format!("{}/s", bytes(count)),
+        )
+    };
     let rows = found.repositories.iter().map(|repository| {
-        let location = repository.settings.get("location").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let location = repository
+            .settings
+            .get("location")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         let state = match &repository.trouble {
             Some(trouble) => trouble.clone(),
             None if repository.readonly => "read-only".to_owned(),
             None => "ok".to_owned(),
         };
-        let (write, read) = (rate(repository.max_snapshot_bytes_per_sec), rate(repository.max_restore_bytes_per_sec));
-        [repository.name.clone(), repository.kind.clone(), location, write, read, state]
+        let (write, read) = (
+            rate(repository.max_snapshot_bytes_per_sec),
+            rate(repository.max_restore_bytes_per_sec),
+        );
+        [
+            repository.name.clone(),
+            repository.kind.clone(),
+            location,
+            write,
+            read,
+            state,
+        ]
     });
-    table(["NAME", "TYPE", "LOCATION", "WRITE LIMIT", "READ LIMIT", "STATE"], rows)
+    table(
+        [
+            "NAME",
+            "TYPE",
+            "LOCATION",
+            "WRITE LIMIT",
+            "READ LIMIT",
+            "STATE",
+        ],
+        rows,
+    )
 }
 
 async fn environment(name: &str, connect: &ConnectArgs, session: &Session) -> Result<(), Failure> {
     let found: Repository = session.client.get(&["repositories", name]).await?;
     let location = found.location.ok_or_else(|| {
-        let trouble = found.trouble.unwrap_or_else(|| "it could not be opened".to_owned());
+        let trouble = found
+            .trouble
+            .unwrap_or_else(|| "it could not be opened".to_owned());
         Failure::failed(format!("repository {name} cannot be used: {trouble}"))
     })?;
-    let key_file = connect.settings.load(&[])?.server.data_dir.join("repository.key");
+    let key_file = connect
+        .settings
+        .load(&[])?
+        .server
+        .data_dir
+        .join("repository.key");
     let password = std::fs::read_to_string(&key_file).map(Zeroizing::new).map_err(|cause| {
         Failure::failed(format!("cannot read the repository password {}: {cause}", key_file.display()))
             .hint("name the server's data folder with --data-dir, and run as the user who owns it; the server does not give passwords out")
     })?;
-    let variables = json!({"RESTIC_REPOSITORY": location, "RESTIC_PASSWORD": password.trim_ascii_end()});
+    let variables =
+        json!({"RESTIC_REPOSITORY": location, "RESTIC_PASSWORD": password.trim_ascii_end()});
     session.output.show(&variables, |_| {
         // Exported first: then every further line is a plain assignment, for readers that are no shell.
         let export = "export RESTIC_REPOSITORY= RESTIC_PASSWORD=";
-        format!("{export}\nRESTIC_REPOSITORY={}\nRESTIC_PASSWORD={}", shell_quoted(&location), shell_quoted(password.trim_ascii_end()))
+        format!(
+            "{export}\nRESTIC_REPOSITORY={}\nRESTIC_PASSWORD={}",
+            shell_quoted(&location),
+            shell_quoted(password.trim_ascii_end())
+        )
     })
 }
 
 /// The text as one word of a POSIX shell; quoted only where needed.
 fn shell_quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':' | '@' | '+' | '=' | ',');
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    let plain = |c: char| {
+        c.is_ascii_alphanumeric()
+            || matches!(c, '/' | '.' | '_' | '-' | ':' | '@' | '+' | '=' | ',')
+    };
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -171,9 +258,20 @@ mod tests {
 
     #[test]
     fn a_shell_reads_back_what_was_quoted() {
-        for text in ["/mount/backups/my_backup", "", "with space", "it's", "$HOME `id` \"x\" \\", "a\nb"] {
+        for text in [
+            "/mount/backups/my_backup",
+            "",
+            "with space",
+            "it's",
+            "$HOME `id` \"x\" \\",
+            "a\nb",
+        ] {
             let script = format!("printf %s {}", shell_quoted(text));
-            let shell = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+            let shell = std::process::Command::new("sh")
+                .arg("-c")
+                .arg(script)
+                .output()
+                .unwrap();
             assert_eq!(String::from_utf8(shell.stdout).unwrap(), text);
         }
     }

@@ -60,8 +60,14 @@ pub struct RestoreArgs {
 }
 
 fn parse_rename(text: &str) -> Result<(String, String), String> {
-    let (left, right) = text.split_once('=').ok_or("write it with = between the two")?;
-    if left.is_empty() { Err("nothing stands before =".to_owned()) } else { Ok((left.to_owned(), right.to_owned())) }
+    let (left, right) = text
+        .split_once('=')
+        .ok_or("write it with = between the two")?;
+    if left.is_empty() {
+        Err("nothing stands before =".to_owned())
+    } else {
+        Ok((left.to_owned(), right.to_owned()))
+    }
 }
 
 /// Runs it.
@@ -81,28 +87,64 @@ async fn work(arguments: RestoreArgs, session: &Session) -> Result<Exit, Failure
         rename_replacement,
         include_aliases: !arguments.no_aliases,
         include_global_state: arguments.global_state,
-        index_settings: arguments.settings.into_iter().map(setting).collect::<Map<_, _>>(),
+        index_settings: arguments
+            .settings
+            .into_iter()
+            .map(setting)
+            .collect::<Map<_, _>>(),
         ignore_index_settings: arguments.ignore_settings,
         partial: arguments.partial,
     };
-    let path = ["repositories", &arguments.repository, "snapshots", &arguments.snapshot, "restore"];
+    let path = [
+        "repositories",
+        &arguments.repository,
+        "snapshots",
+        &arguments.snapshot,
+        "restore",
+    ];
     let accepted: Job = client.post(&path, &request).await?;
     if arguments.no_wait {
-        output.show(&accepted, |job| format!("restore of {} accepted as job {}", job.subject, job.id))?;
+        output.show(&accepted, |job| {
+            format!("restore of {} accepted as job {}", job.subject, job.id)
+        })?;
         return Ok(Exit::Ok);
     }
     let job = client.wait(accepted, output).await?;
-    let failed = job.result.as_ref().and_then(|result| result.get("shards_failed")).and_then(Value::as_u64).unwrap_or(0);
+    let failed = job
+        .result
+        .as_ref()
+        .and_then(|result| result.get("shards_failed"))
+        .and_then(Value::as_u64)
+        .unwrap_or(0);
     output.show(&job, |job| summary(job, failed))?;
     Ok(if failed == 0 { Exit::Ok } else { Exit::Partial })
 }
 
 fn summary(job: &Job, failed: u64) -> String {
-    let Some(result) = &job.result else { return details(job) };
-    let took = duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
-    let indices = result.get("indices").and_then(Value::as_array).map(|names| names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "));
-    let total = result.get("shards_total").and_then(Value::as_u64).unwrap_or(0);
-    let mut text = format!("restored {} in {took}: {} of {total} shard(s) verified", indices.unwrap_or_default(), total - failed.min(total));
+    let Some(result) = &job.result else {
+        return details(job);
+    };
+    let took =
+        duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
+    let indices = result
+        .get("indices")
+        .and_then(Value::as_array)
+        .map(|names| {
+            names
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join(", ")
+        });
+    let total = result
+        .get("shards_total")
+        .and_then(Value::as_u64)
+        .unwrap_or(0);
+    let mut text = format!(
+        "restored {} in {took}: {} of {total} shard(s) verified",
+        indices.unwrap_or_default(),
+        total - failed.min(total)
+    );
     if let Some(error) = result.get("error").and_then(Value::as_str) {
         text.push_str(&format!("\n  {error}"));
     }

@@ -21,12 +21,18 @@ pub struct Session {
 impl Session {
     /// Connects to what is there.
     pub async fn open(connect: &ConnectArgs) -> Result<Self, Failure> {
-        Ok(Self { client: connect.connect(false).await?, output: connect.output() })
+        Ok(Self {
+            client: connect.connect(false).await?,
+            output: connect.output(),
+        })
     }
 
     /// Connects, and makes a data folder where there is none.
     pub async fn open_or_create(connect: &ConnectArgs) -> Result<Self, Failure> {
-        Ok(Self { client: connect.connect(true).await?, output: connect.output() })
+        Ok(Self {
+            client: connect.connect(true).await?,
+            output: connect.output(),
+        })
     }
 
     /// Ends, and passes the outcome on. Must be reached whatever the outcome is.

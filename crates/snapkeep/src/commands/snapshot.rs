@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
-use snapkeep_api::native::types::{CloneSnapshot, CreateSnapshot, Job, Snapshot, SnapshotState, SnapshotStatus, Snapshots};
+use snapkeep_api::native::types::{
+    CloneSnapshot, CreateSnapshot, Job, Snapshot, SnapshotState, SnapshotStatus, Snapshots,
+};
 
 use super::Session;
 use crate::client::ConnectArgs;
@@ -71,7 +73,9 @@ Ctrl-C cancels the snapshot and leaves the repository as it was. Exit code 3: so
         name: String,
     },
     /// Make a new snapshot from a part of an existing one. Nothing is copied.
-    #[command(after_help = "Example:\n  snapkeep snapshot clone my_backup nightly-1 orders-only --index orders")]
+    #[command(
+        after_help = "Example:\n  snapkeep snapshot clone my_backup nightly-1 orders-only --index orders"
+    )]
     Clone {
         /// Name of the repository.
         repository: String,
@@ -95,53 +99,112 @@ pub async fn run(command: SnapshotCommand, connect: &ConnectArgs) -> Result<Exit
 async fn work(command: SnapshotCommand, session: &Session) -> Result<Exit, Failure> {
     let Session { client, output } = session;
     match command {
-        SnapshotCommand::Create { repository, name, indices, ignore_unavailable, partial, no_global_state, metadata, no_wait } => {
+        SnapshotCommand::Create {
+            repository,
+            name,
+            indices,
+            ignore_unavailable,
+            partial,
+            no_global_state,
+            metadata,
+            no_wait,
+        } => {
             let metadata = metadata.map(|text| parse_metadata(&text)).transpose()?;
-            let wanted = CreateSnapshot { name, indices, ignore_unavailable, partial, include_global_state: !no_global_state, metadata };
-            let accepted: Job = client.post(&["repositories", &repository, "snapshots"], &wanted).await?;
+            let wanted = CreateSnapshot {
+                name,
+                indices,
+                ignore_unavailable,
+                partial,
+                include_global_state: !no_global_state,
+                metadata,
+            };
+            let accepted: Job = client
+                .post(&["repositories", &repository, "snapshots"], &wanted)
+                .await?;
             if no_wait {
-                output.show(&accepted, |job| format!("snapshot {} accepted as job {}", job.subject, job.id))?;
+                output.show(&accepted, |job| {
+                    format!("snapshot {} accepted as job {}", job.subject, job.id)
+                })?;
                 return Ok(Exit::Ok);
             }
             let job = client.wait(accepted, output).await?;
-            let taken: SnapshotStatus = client.get(&["repositories", &repository, "snapshots", &job.subject, "status"]).await?;
+            let taken: SnapshotStatus = client
+                .get(&[
+                    "repositories",
+                    &repository,
+                    "snapshots",
+                    &job.subject,
+                    "status",
+                ])
+                .await?;
             output.show(&taken, outcome)?;
             Ok(exit_of(taken.snapshot.state))
         }
         SnapshotCommand::Ls { repository } => {
-            let found: Snapshots = client.get(&["repositories", &repository, "snapshots"]).await?;
+            let found: Snapshots = client
+                .get(&["repositories", &repository, "snapshots"])
+                .await?;
             output.show(&found, list)?;
             Ok(Exit::Ok)
         }
         SnapshotCommand::Show { repository, name } => {
-            let found: Snapshot = client.get(&["repositories", &repository, "snapshots", &name]).await?;
+            let found: Snapshot = client
+                .get(&["repositories", &repository, "snapshots", &name])
+                .await?;
             output.show(&found, details)?;
             Ok(Exit::Ok)
         }
         SnapshotCommand::Rm { repository, names } => {
             for name in &names {
-                client.delete(&["repositories", &repository, "snapshots", name]).await?;
+                client
+                    .delete(&["repositories", &repository, "snapshots", name])
+                    .await?;
             }
-            output.show(&json!({"deleted": names}), |_| format!("deleted {}; reclaim the space: snapkeep prune {repository}", names.join(", ")))?;
+            output.show(&json!({"deleted": names}), |_| {
+                format!(
+                    "deleted {}; reclaim the space: snapkeep prune {repository}",
+                    names.join(", ")
+                )
+            })?;
             Ok(Exit::Ok)
         }
         SnapshotCommand::Status { repository, name } => {
-            let found: SnapshotStatus = client.get(&["repositories", &repository, "snapshots", &name, "status"]).await?;
+            let found: SnapshotStatus = client
+                .get(&["repositories", &repository, "snapshots", &name, "status"])
+                .await?;
             output.show(&found, status)?;
             Ok(exit_of(found.snapshot.state))
         }
-        SnapshotCommand::Clone { repository, source, target, indices } => {
+        SnapshotCommand::Clone {
+            repository,
+            source,
+            target,
+            indices,
+        } => {
             let wanted = CloneSnapshot { target, indices };
-            let made: Snapshot = client.post(&["repositories", &repository, "snapshots", &source, "clone"], &wanted).await?;
-            output.show(&made, |made| format!("snapshot {} made from {source}: {}", made.name, contents(made)))?;
+            let made: Snapshot = client
+                .post(
+                    &["repositories", &repository, "snapshots", &source, "clone"],
+                    &wanted,
+                )
+                .await?;
+            output.show(&made, |made| {
+                format!(
+                    "snapshot {} made from {source}: {}",
+                    made.name,
+                    contents(made)
+                )
+            })?;
             Ok(Exit::Ok)
         }
     }
 }
 
 fn parse_metadata(text: &str) -> Result<Map<String, Value>, Failure> {
-    serde_json::from_str(text)
-        .map_err(|cause| Failure::usage(format!("--metadata is no JSON object: {cause}")).hint(r#"write for example --metadata '{"taken_by": "alice"}'"#))
+    serde_json::from_str(text).map_err(|cause| {
+        Failure::usage(format!("--metadata is no JSON object: {cause}"))
+            .hint(r#"write for example --metadata '{"taken_by": "alice"}'"#)
+    })
 }
 
 fn exit_of(state: SnapshotState) -> Exit {
@@ -168,11 +231,19 @@ fn documents(snapshot: &Snapshot) -> u64 {
 
 fn contents(snapshot: &Snapshot) -> String {
     let size = snapshot.indices.iter().map(|index| index.size_bytes).sum();
-    format!("{} index(es), {} document(s), {}", snapshot.indices.len(), documents(snapshot), bytes(size))
+    format!(
+        "{} index(es), {} document(s), {}",
+        snapshot.indices.len(),
+        documents(snapshot),
+        bytes(size)
+    )
 }
 
 fn took(snapshot: &Snapshot) -> String {
-    snapshot.end_ms.map(|end| duration_ms(end - snapshot.start_ms)).unwrap_or_default()
+    snapshot
+        .end_ms
+        .map(|end| duration_ms(end - snapshot.start_ms))
+        .unwrap_or_default()
 }
 
 fn list(found: &Snapshots) -> String {
@@ -181,21 +252,54 @@ fn list(found: &Snapshots) -> String {
     }
     let rows = found.snapshots.iter().map(|snapshot| {
         let size = snapshot.indices.iter().map(|index| index.size_bytes).sum();
-        let names: Vec<&str> = snapshot.indices.iter().map(|index| index.name.as_str()).collect();
+        let names: Vec<&str> = snapshot
+            .indices
+            .iter()
+            .map(|index| index.name.as_str())
+            .collect();
         let mut indices = names.iter().take(3).copied().collect::<Vec<_>>().join(",");
         if names.len() > 3 {
             indices.push_str(&format!(" and {} more", names.len() - 3));
         }
-        [snapshot.name.clone(), word(snapshot.state).to_owned(), time(snapshot.start_ms), took(snapshot), documents(snapshot).to_string(), bytes(size), indices]
+        [
+            snapshot.name.clone(),
+            word(snapshot.state).to_owned(),
+            time(snapshot.start_ms),
+            took(snapshot),
+            documents(snapshot).to_string(),
+            bytes(size),
+            indices,
+        ]
     });
-    table(["NAME", "STATE", "STARTED", "TOOK", "DOCUMENTS", "SIZE", "INDICES"], rows)
+    table(
+        [
+            "NAME",
+            "STATE",
+            "STARTED",
+            "TOOK",
+            "DOCUMENTS",
+            "SIZE",
+            "INDICES",
+        ],
+        rows,
+    )
 }
 
 fn outcome(taken: &SnapshotStatus) -> String {
     let snapshot = &taken.snapshot;
-    let mut text = format!("snapshot {} {} in {}: {}, {} added to the repository", snapshot.name, word(snapshot.state), took(snapshot), contents(snapshot), bytes(taken.stored_bytes));
+    let mut text = format!(
+        "snapshot {} {} in {}: {}, {} added to the repository",
+        snapshot.name,
+        word(snapshot.state),
+        took(snapshot),
+        contents(snapshot),
+        bytes(taken.stored_bytes)
+    );
     if taken.throttled_ms > 0 {
-        text.push_str(&format!("\n  {} of this was waiting for the rate limit", duration_ms(i64::try_from(taken.throttled_ms).unwrap_or(i64::MAX))));
+        text.push_str(&format!(
+            "\n  {} of this was waiting for the rate limit",
+            duration_ms(i64::try_from(taken.throttled_ms).unwrap_or(i64::MAX))
+        ));
     }
     text + &failures(snapshot)
 }
@@ -206,7 +310,10 @@ fn failures(snapshot: &Snapshot) -> String {
         text.push_str(&format!("\n  reason: {reason}"));
     }
     for failure in &snapshot.failures {
-        text.push_str(&format!("\n  [{}][{}] failed: {}", failure.index, failure.shard, failure.reason));
+        text.push_str(&format!(
+            "\n  [{}][{}] failed: {}",
+            failure.index, failure.shard, failure.reason
+        ));
     }
     text
 }
@@ -218,11 +325,31 @@ fn details(snapshot: &Snapshot) -> String {
         format!("state     {}", word(snapshot.state)),
         format!("started   {}", time(snapshot.start_ms)),
         format!("took      {}", took(snapshot)),
-        format!("shards    {} of {} proved", snapshot.shards_successful, snapshot.shards_total),
+        format!(
+            "shards    {} of {} proved",
+            snapshot.shards_successful, snapshot.shards_total
+        ),
     ];
-    lines.extend(snapshot.restic_id.as_ref().map(|id| format!("restic    {id}")));
-    lines.extend(snapshot.metadata.as_ref().map(|metadata| format!("metadata  {}", Value::Object(metadata.clone()))));
-    let rows = snapshot.indices.iter().map(|index| [index.name.clone(), index.shards.to_string(), index.documents.to_string(), bytes(index.size_bytes)]);
+    lines.extend(
+        snapshot
+            .restic_id
+            .as_ref()
+            .map(|id| format!("restic    {id}")),
+    );
+    lines.extend(
+        snapshot
+            .metadata
+            .as_ref()
+            .map(|metadata| format!("metadata  {}", Value::Object(metadata.clone()))),
+    );
+    let rows = snapshot.indices.iter().map(|index| {
+        [
+            index.name.clone(),
+            index.shards.to_string(),
+            index.documents.to_string(),
+            bytes(index.size_bytes),
+        ]
+    });
     let indices = table(["INDEX", "SHARDS", "DOCUMENTS", "SIZE"], rows);
     format!("{}{}\n\n{indices}", lines.join("\n"), failures(snapshot))
 }
@@ -230,8 +357,19 @@ fn details(snapshot: &Snapshot) -> String {
 fn status(found: &SnapshotStatus) -> String {
     let rows = found.shards.iter().map(|shard| {
         let reason = shard.reason.clone().unwrap_or_default();
-        [shard.index.clone(), shard.shard.to_string(), shard.stage.clone(), bytes(shard.processed_bytes), bytes(shard.new_bytes), bytes(shard.total_bytes), reason]
+        [
+            shard.index.clone(),
+            shard.shard.to_string(),
+            shard.stage.clone(),
+            bytes(shard.processed_bytes),
+            bytes(shard.new_bytes),
+            bytes(shard.total_bytes),
+            reason,
+        ]
     });
-    let shards = table(["INDEX", "SHARD", "STAGE", "READ", "OF NEW", "IN ALL", ""], rows);
+    let shards = table(
+        ["INDEX", "SHARD", "STAGE", "READ", "OF NEW", "IN ALL", ""],
+        rows,
+    );
     format!("{}\n\n{shards}", outcome(found))
 }

@@ -80,7 +80,8 @@ pub fn load(overrides: &Overrides) -> Result<Settings, ConfigError> {
         merged = merged.with_fallback(set_layer(argument)?);
     }
     refuse_unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
-    let environment = SettingsLayer::from_env().map_err(|cause| ConfigError::Environment(with_causes(&cause)))?;
+    let environment =
+        SettingsLayer::from_env().map_err(|cause| ConfigError::Environment(with_causes(&cause)))?;
     merged = merged.with_fallback(environment);
     if let Some(file) = &overrides.file {
         merged = merged.with_fallback(file_layer(file)?);
@@ -93,22 +94,33 @@ fn flags_layer(overrides: &Overrides) -> SettingsLayer {
     let mut layer = SettingsLayer::empty();
     layer.server.data_dir = overrides.data_dir.clone();
     layer.server.listen = (!overrides.listen.is_empty()).then(|| overrides.listen.clone());
-    layer.repositories.roots = (!overrides.repo_roots.is_empty()).then(|| overrides.repo_roots.clone());
+    layer.repositories.roots =
+        (!overrides.repo_roots.is_empty()).then(|| overrides.repo_roots.clone());
     layer.log.format = overrides.log_format;
     layer.log.level = overrides.log_level.clone();
     layer
 }
 
 fn file_layer(file: &Path) -> Result<SettingsLayer, ConfigError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|cause| ConfigError::Unreadable { file: file.to_owned(), cause })?;
-    toml::from_str(&text).map_err(|cause| ConfigError::File { file: file.to_owned(), cause: Box::new(cause) })
+    let text = std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable {
+        file: file.to_owned(),
+        cause,
+    })?;
+    toml::from_str(&text).map_err(|cause| ConfigError::File {
+        file: file.to_owned(),
+        cause: Box::new(cause),
+    })
 }
 
 /// `elasticsearch.shape=opensearch`: the value is TOML, or else taken as text.
 fn set_layer(argument: &str) -> Result<SettingsLayer, ConfigError> {
-    let mistake = |cause: String| ConfigError::Set { argument: argument.to_owned(), cause };
-    let split = argument.split_once('=').and_then(|(key, value)| Some((key.trim().split_once('.')?, value.trim())));
+    let mistake = |cause: String| ConfigError::Set {
+        argument: argument.to_owned(),
+        cause,
+    };
+    let split = argument
+        .split_once('=')
+        .and_then(|(key, value)| Some((key.trim().split_once('.')?, value.trim())));
     let Some(((section, key), value)) = split else {
         return Err(mistake("write SECTION.KEY=VALUE; ".to_owned()));
     };
@@ -117,7 +129,9 @@ fn set_layer(argument: &str) -> Result<SettingsLayer, ConfigError> {
         let quoted = toml::Value::String(value.to_owned());
         let as_text = toml::from_str::<SettingsLayer>(&format!("[{section}]\n{key} = {quoted}\n"));
         as_text.map_err(|second| {
-            let bare = value.parse::<f64>().is_ok() || value.starts_with(['[', '"', '{']) || matches!(value, "true" | "false");
+            let bare = value.parse::<f64>().is_ok()
+                || value.starts_with(['[', '"', '{'])
+                || matches!(value, "true" | "false");
             mistake(if bare { first } else { second }.message().to_owned() + "; ")
         })
     })
@@ -126,12 +140,20 @@ fn set_layer(argument: &str) -> Result<SettingsLayer, ConfigError> {
 /// A mistyped variable of one of our sections must not be ignored in silence.
 fn refuse_unknown_variables(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
     let known = variables(&Settings::META);
-    let sections: Vec<String> =
-        Settings::META.fields.iter().map(|field| format!("SNAPKEEP_{}_", field.name.to_uppercase())).collect();
+    let sections: Vec<String> = Settings::META
+        .fields
+        .iter()
+        .map(|field| format!("SNAPKEEP_{}_", field.name.to_uppercase()))
+        .collect();
     for variable in names {
-        let of_a_section = sections.iter().any(|section| variable.starts_with(section.as_str()));
+        let of_a_section = sections
+            .iter()
+            .any(|section| variable.starts_with(section.as_str()));
         if of_a_section && !known.contains(&variable.as_str()) {
-            let similar = known.iter().min_by_key(|name| distance(name, &variable)).map(|name| (*name).to_owned());
+            let similar = known
+                .iter()
+                .min_by_key(|name| distance(name, &variable))
+                .map(|name| (*name).to_owned());
             let similar = similar.filter(|name| distance(name, &variable) <= 4);
             return Err(ConfigError::UnknownVariable { variable, similar });
         }
@@ -185,7 +207,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("snapkeep.toml");
         std::fs::write(&file, text).unwrap();
-        load(&Overrides { file: Some(file), ..Overrides::default() })
+        load(&Overrides {
+            file: Some(file),
+            ..Overrides::default()
+        })
     }
 
     #[test]
@@ -193,19 +218,32 @@ mod tests {
         let settings = load(&Overrides::default()).unwrap();
         assert_eq!(settings.server.listen, ["127.0.0.1:9250".parse().unwrap()]);
         assert_eq!(settings.server.data_dir, Path::new("./snapkeep-data"));
-        assert_eq!(settings.repositories.max_snapshot_bytes_per_sec, ByteRate(Some(20 << 20)));
+        assert_eq!(
+            settings.repositories.max_snapshot_bytes_per_sec,
+            ByteRate(Some(20 << 20))
+        );
     }
 
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
-        let text = load_text("[server]\n\nlisten_on = \"x\"\n").unwrap_err().to_string();
-        assert!(text.contains("snapkeep.toml") && text.contains("line 3") && text.contains("listen_on"), "{text}");
+        let text = load_text("[server]\n\nlisten_on = \"x\"\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("snapkeep.toml") && text.contains("line 3") && text.contains("listen_on"),
+            "{text}"
+        );
     }
 
     #[test]
     fn an_unknown_section_is_named_with_its_line() {
-        let text = load_text("\n[servers]\nlisten = []\n").unwrap_err().to_string();
-        assert!(text.contains("line 2") && text.contains("servers"), "{text}");
+        let text = load_text("\n[servers]\nlisten = []\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("line 2") && text.contains("servers"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -229,7 +267,11 @@ mod tests {
         std::fs::write(&file, "[elasticsearch]\nshape = \"opensearch\"\n[log]\nlevel = \"warn\"\n[server]\nmax_connections = 7\n").unwrap();
         let overrides = Overrides {
             file: Some(file),
-            set: vec!["log.level=debug".into(), "server.max_connections=9".into(), "log.level=trace".into()],
+            set: vec![
+                "log.level=debug".into(),
+                "server.max_connections=9".into(),
+                "log.level=trace".into(),
+            ],
             log_level: Some("error".into()),
             ..Overrides::default()
         };
@@ -241,8 +283,16 @@ mod tests {
 
     #[test]
     fn a_mistake_in_set_is_named() {
-        for argument in ["log.levle=info", "nonsense", "server.max_connections=many", "elasticsearch.shape=mongo"] {
-            let overrides = Overrides { set: vec![argument.into()], ..Overrides::default() };
+        for argument in [
+            "log.levle=info",
+            "nonsense",
+            "server.max_connections=many",
+            "elasticsearch.shape=mongo",
+        ] {
+            let overrides = Overrides {
+                set: vec![argument.into()],
+                ..Overrides::default()
+            };
             let text = load(&overrides).unwrap_err().to_string();
             assert!(text.contains(argument), "{text}");
         }
@@ -250,8 +300,13 @@ mod tests {
 
     #[test]
     fn a_mistyped_variable_is_refused_and_others_are_left_alone() {
-        let text = refuse_unknown_variables(["SNAPKEEP_ELASTICSEARCH_SHAP".to_owned()].into_iter()).unwrap_err().to_string();
+        let text = refuse_unknown_variables(["SNAPKEEP_ELASTICSEARCH_SHAP".to_owned()].into_iter())
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("SNAPKEEP_ELASTICSEARCH_SHAPE"), "{text}");
-        assert!(refuse_unknown_variables(["SNAPKEEP_BIN".to_owned(), "PATH".to_owned()].into_iter()).is_ok());
+        assert!(
+            refuse_unknown_variables(["SNAPKEEP_BIN".to_owned(), "PATH".to_owned()].into_iter())
+                .is_ok()
+        );
     }
 }

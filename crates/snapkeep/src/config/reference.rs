@@ -17,12 +17,23 @@ pub fn toml_template() -> String {
 pub fn markdown_reference() -> String {
     let mut text = String::from(INTRODUCTION);
     for section in Settings::META.fields {
-        let FieldKind::Nested { meta } = section.kind else { continue };
-        let _ = write!(text, "\n## `[{}]`\n\n{}\n", section.name, paragraph(section));
+        let FieldKind::Nested { meta } = section.kind else {
+            continue;
+        };
+        let _ = write!(
+            text,
+            "\n## `[{}]`\n\n{}\n",
+            section.name,
+            paragraph(section)
+        );
         for field in meta.fields {
-            let FieldKind::Leaf { env, kind } = field.kind else { continue };
+            let FieldKind::Leaf { env, kind } = field.kind else {
+                continue;
+            };
             let default = match kind {
-                LeafKind::Required { default: Some(value) } => format!("`{}`", literal(&value)),
+                LeafKind::Required {
+                    default: Some(value),
+                } => format!("`{}`", literal(&value)),
                 _ => "none".to_owned(),
             };
             let variable = env.map(|name| format!("`{name}`")).unwrap_or_default();
@@ -39,12 +50,20 @@ pub fn markdown_reference() -> String {
 }
 
 fn paragraph(field: &Field) -> String {
-    field.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+    field
+        .doc
+        .iter()
+        .map(|line| line.trim())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn literal(value: &Expr) -> String {
     match value {
-        Expr::Array(items) => format!("[{}]", items.iter().map(literal).collect::<Vec<_>>().join(", ")),
+        Expr::Array(items) => format!(
+            "[{}]",
+            items.iter().map(literal).collect::<Vec<_>>().join(", ")
+        ),
         Expr::Str(text) => format!("\"{text}\""),
         Expr::Integer(number) => number.to_string(),
         Expr::Float(number) => number.to_string(),
@@ -99,7 +118,9 @@ mod tests {
         let uncommented: String = template
             .lines()
             .map(|line| match line.strip_prefix('#') {
-                Some(rest) if rest.contains(" = ") && !rest.starts_with(' ') => rest.to_owned() + "\n",
+                Some(rest) if rest.contains(" = ") && !rest.starts_with(' ') => {
+                    rest.to_owned() + "\n"
+                }
                 _ => line.to_owned() + "\n",
             })
             .collect();

@@ -5,13 +5,19 @@ use std::path::PathBuf;
 
 use confique::Config;
 
-use super::values::{ByteRate, ByteSize, LogFormat, Seconds, ShapeName, is_filter, not_empty, parse_list, parse_paths};
+use super::values::{
+    ByteRate, ByteSize, LogFormat, Seconds, ShapeName, is_filter, not_empty, parse_list,
+    parse_paths,
+};
 
 /// All settings of a Snapkeep server.
 ///
 /// Every key may stand in a TOML file (`--config FILE`), in the environment variable named beside it, or be given as `--set SECTION.KEY=VALUE`.
 #[derive(Debug, Clone, Config)]
-#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
 pub struct Settings {
     /// Where the server keeps its state and how it listens.
     #[config(nested)]
@@ -36,7 +42,10 @@ pub struct Settings {
 
 /// `[server]`.
 #[derive(Debug, Clone, Config)]
-#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
 pub struct ServerSettings {
     /// Folder of everything Snapkeep keeps: documents, catalogue, repository password, caches. Created if missing, used by one process at a time.
     /// Flag: `--data-dir`.
@@ -69,7 +78,10 @@ pub struct ServerSettings {
 
 /// `[repositories]`.
 #[derive(Debug, Clone, Config)]
-#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
 pub struct RepositorySettings {
     /// Folders in which repositories of type `fs` may lie, as `path.repo` of Elasticsearch. A relative `location` is resolved against the
     /// first. Empty: `repositories` below the data folder. In the environment: separated by colons, as in PATH.
@@ -78,17 +90,26 @@ pub struct RepositorySettings {
     pub roots: Vec<PathBuf>,
 
     /// Bytes a second that snapshots may write into a repository that has no `max_snapshot_bytes_per_sec` of its own; `0` or `unlimited`: no limit.
-    #[config(default = "20mb", env = "SNAPKEEP_REPOSITORIES_MAX_SNAPSHOT_BYTES_PER_SEC")]
+    #[config(
+        default = "20mb",
+        env = "SNAPKEEP_REPOSITORIES_MAX_SNAPSHOT_BYTES_PER_SEC"
+    )]
     pub max_snapshot_bytes_per_sec: ByteRate,
 
     /// Bytes a second that restores may read from a repository that has no `max_restore_bytes_per_sec` of its own; `0` or `unlimited`: no limit.
-    #[config(default = "20mb", env = "SNAPKEEP_REPOSITORIES_MAX_RESTORE_BYTES_PER_SEC")]
+    #[config(
+        default = "20mb",
+        env = "SNAPKEEP_REPOSITORIES_MAX_RESTORE_BYTES_PER_SEC"
+    )]
     pub max_restore_bytes_per_sec: ByteRate,
 }
 
 /// `[engine]`.
 #[derive(Debug, Clone, Config)]
-#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
 pub struct EngineSettings {
     /// Memory that one snapshot may use for its buffers, beside the index of blobs. It does not grow with the data.
     #[config(default = "256mb", env = "SNAPKEEP_ENGINE_MEMORY_LIMIT", validate(memory_limit.0 >= 64 << 20, "must be at least 64mb"))]
@@ -101,7 +122,10 @@ pub struct EngineSettings {
 
 /// `[elasticsearch]`.
 #[derive(Debug, Clone, Config)]
-#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
 pub struct ElasticsearchSettings {
     /// Which server's answers to give: `es` (the superset that clients of Elasticsearch 5 to 8 understand) or `opensearch` (strictly as OpenSearch 2).
     #[config(default = "es", env = "SNAPKEEP_ELASTICSEARCH_SHAPE")]
@@ -118,7 +142,10 @@ pub struct ElasticsearchSettings {
 
 /// `[log]`.
 #[derive(Debug, Clone, Config)]
-#[config(layer_attr(derive(Debug, Clone)), layer_attr(serde(deny_unknown_fields)))]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
 pub struct LogSettings {
     /// `text` for people, `json` for machines (one object a line).
     /// Flag: `--log-format`.

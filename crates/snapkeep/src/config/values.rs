@@ -44,7 +44,9 @@ pub enum LogFormat {
 /// Parses `20mb`, `512kb`, `100`, `1.5gb`; the units are powers of 1024, as in Elasticsearch.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
+    let digits = lower
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(lower.len());
     let (number, unit) = lower.split_at(digits);
     let factor: u64 = match unit.trim() {
         "" | "b" => 1,
@@ -52,7 +54,11 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         "m" | "mb" | "mib" => 1 << 20,
         "g" | "gb" | "gib" => 1 << 30,
         "t" | "tb" | "tib" => 1 << 40,
-        _ => return Err(format!("`{text}` has no size unit; write for example 512kb, 20mb or 1gb")),
+        _ => {
+            return Err(format!(
+                "`{text}` has no size unit; write for example 512kb, 20mb or 1gb"
+            ));
+        }
     };
     let invalid = || format!("`{text}` is not a size; write for example 512kb, 20mb or 1gb");
     let bytes = match number.parse::<u64>() {
@@ -77,7 +83,9 @@ fn parse_rate(text: &str) -> Result<Option<u64>, String> {
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let trimmed = text.trim();
-    let digits = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
+    let digits = trimmed
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(digits);
     let invalid = || format!("`{text}` is not a time; write for example 500ms, 30s, 5m or 1h");
     let number: u64 = number.parse().map_err(|_| invalid())?;
@@ -88,7 +96,9 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(invalid()),
     };
-    Ok(Duration::from_millis(number.checked_mul(milliseconds).ok_or_else(invalid)?))
+    Ok(Duration::from_millis(
+        number.checked_mul(milliseconds).ok_or_else(invalid)?,
+    ))
 }
 
 /// A visitor for "an integer, or text in this notation".
@@ -119,21 +129,30 @@ impl<T> Visitor<'_> for Notation<T> {
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let notation = Notation { expecting: "a size such as \"100mb\"", from_text: parse_bytes };
+        let notation = Notation {
+            expecting: "a size such as \"100mb\"",
+            from_text: parse_bytes,
+        };
         input.deserialize_any(notation).map(ByteSize)
     }
 }
 
 impl<'de> Deserialize<'de> for ByteRate {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let notation = Notation { expecting: "a rate such as \"20mb\", or \"unlimited\"", from_text: parse_rate };
+        let notation = Notation {
+            expecting: "a rate such as \"20mb\", or \"unlimited\"",
+            from_text: parse_rate,
+        };
         input.deserialize_any(notation).map(ByteRate)
     }
 }
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let notation = Notation { expecting: "a time such as \"30s\"", from_text: parse_seconds };
+        let notation = Notation {
+            expecting: "a time such as \"30s\"",
+            from_text: parse_seconds,
+        };
         input.deserialize_any(notation).map(Seconds)
     }
 }
@@ -152,26 +171,38 @@ pub fn parse_list(text: &str) -> Result<Vec<SocketAddr>, ListError> {
         .map(str::trim)
         .filter(|item| !item.is_empty())
         .map(|item| {
-            item.parse().map_err(|cause: std::net::AddrParseError| ListError { item: item.to_owned(), reason: cause.to_string() })
+            item.parse()
+                .map_err(|cause: std::net::AddrParseError| ListError {
+                    item: item.to_owned(),
+                    reason: cause.to_string(),
+                })
         })
         .collect()
 }
 
 /// Reads colon-separated folders.
 pub fn parse_paths(text: &str) -> Result<Vec<PathBuf>, ListError> {
-    Ok(std::env::split_paths(text).filter(|path| !path.as_os_str().is_empty()).collect())
+    Ok(std::env::split_paths(text)
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect())
 }
 
 /// Whether `text` is a log level or filter.
 pub fn is_filter(text: &impl AsRef<str>) -> Result<(), String> {
     tracing_subscriber::EnvFilter::try_new(text.as_ref())
         .map(drop)
-        .map_err(|cause| format!("not a log filter: {cause}; write error, warn, info, debug or trace"))
+        .map_err(|cause| {
+            format!("not a log filter: {cause}; write error, warn, info, debug or trace")
+        })
 }
 
 /// Whether `text` says anything.
 pub fn not_empty(text: &impl AsRef<str>) -> Result<(), &'static str> {
-    if text.as_ref().trim().is_empty() { Err("must not be empty") } else { Ok(()) }
+    if text.as_ref().trim().is_empty() {
+        Err("must not be empty")
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -17,37 +17,72 @@ pub struct DemoClient<'a> {
 impl<'a> DemoClient<'a> {
     /// Requests go to `base`.
     pub fn new(base: &str, story: &'a Story) -> Self {
-        Self { base: base.to_owned(), http: reqwest::Client::new(), story }
+        Self {
+            base: base.to_owned(),
+            http: reqwest::Client::new(),
+            story,
+        }
     }
 
     /// Shows and sends a request with an optional JSON body.
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, Failure> {
         self.show_only(method.clone(), path, body.as_ref());
         self.quietly(method, path, body).await
     }
 
     /// Shows a request that is not sent as shown: one that stands for many.
     pub fn show_only(&self, method: Method, path: &str, body: Option<&Value>) {
-        let verb = if method == Method::GET { String::new() } else { format!(" -X {method}") };
-        let data = body.map(|body| format!(" -H 'Content-Type: application/json' -d '{body}'")).unwrap_or_default();
-        self.story.command(&format!("curl{verb} '{}{path}'{data}", self.base));
+        let verb = if method == Method::GET {
+            String::new()
+        } else {
+            format!(" -X {method}")
+        };
+        let data = body
+            .map(|body| format!(" -H 'Content-Type: application/json' -d '{body}'"))
+            .unwrap_or_default();
+        self.story
+            .command(&format!("curl{verb} '{}{path}'{data}", self.base));
     }
 
     /// Sends a request without showing it: one of many of the same kind.
-    pub async fn quietly(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+    pub async fn quietly(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, Failure> {
         let text = body.map(|body| body.to_string()).unwrap_or_default();
         self.transfer(method, path, "application/json", text).await
     }
 
     /// Shows and sends a `_bulk` body that also lies in `file`.
-    pub async fn bulk(&self, file: &std::path::Path, body: String, show: bool) -> Result<Value, Failure> {
+    pub async fn bulk(
+        &self,
+        file: &std::path::Path,
+        body: String,
+        show: bool,
+    ) -> Result<Value, Failure> {
         std::fs::write(file, &body)?;
         if show {
-            self.story.command(&format!("curl -X POST '{}/_bulk' -H 'Content-Type: application/x-ndjson' --data-binary @{}", self.base, file.display()));
+            self.story.command(&format!(
+                "curl -X POST '{}/_bulk' -H 'Content-Type: application/x-ndjson' --data-binary @{}",
+                self.base,
+                file.display()
+            ));
         }
-        let answer = self.transfer(Method::POST, "/_bulk", "application/x-ndjson", body).await?;
+        let answer = self
+            .transfer(Method::POST, "/_bulk", "application/x-ndjson", body)
+            .await?;
         if answer["errors"] != Value::Bool(false) {
-            return Err(Failure::failed(format!("the bulk request had errors: {}", shortened(&answer))));
+            return Err(Failure::failed(format!(
+                "the bulk request had errors: {}",
+                shortened(&answer)
+            )));
         }
         Ok(answer)
     }
@@ -61,16 +96,41 @@ impl<'a> DemoClient<'a> {
         Ok((status, response.json().await.map_err(Failure::failed)?))
     }
 
-    async fn transfer(&self, method: Method, path: &str, content_type: &str, body: String) -> Result<Value, Failure> {
-        let request = self.http.request(method.clone(), format!("{}{path}", self.base)).header("content-type", content_type);
-        let request = if body.is_empty() { request } else { request.body(body) };
-        let response = request.send().await.map_err(|cause| Failure::failed(format!("{method} {path}: {cause}")))?;
+    async fn transfer(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: String,
+    ) -> Result<Value, Failure> {
+        let request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base))
+            .header("content-type", content_type);
+        let request = if body.is_empty() {
+            request
+        } else {
+            request.body(body)
+        };
+        let response = request
+            .send()
+            .await
+            .map_err(|cause| Failure::failed(format!("{method} {path}: {cause}")))?;
         let status = response.status();
-        let text = response.text().await.map_err(|cause| Failure::failed(format!("{method} {path}: {cause}")))?;
+        let text = response
+            .text()
+            .await
+            .map_err(|cause| Failure::failed(format!("{method} {path}: {cause}")))?;
         if !status.is_success() {
-            return Err(Failure::failed(format!("{method} {path} answered {status}: {text}")));
+            return Err(Failure::failed(format!(
+                "{method} {path} answered {status}: {text}"
+            )));
         }
-        serde_json::from_str(&text).map_err(|cause| Failure::failed(format!("{method} {path} answered no JSON ({cause}): {text}")))
+        serde_json::from_str(&text).map_err(|cause| {
+            Failure::failed(format!(
+                "{method} {path} answered no JSON ({cause}): {text}"
+            ))
+        })
     }
 }
 

@@ -44,11 +44,23 @@ pub struct DemoArgs {
 
 /// Runs it.
 pub async fn run(arguments: DemoArgs, settings: &SettingsArgs) -> Result<Exit, Failure> {
-    let temporary = tempfile::Builder::new().prefix("snapkeep-demo-").tempdir()?;
+    let temporary = tempfile::Builder::new()
+        .prefix("snapkeep-demo-")
+        .tempdir()?;
     let mut chosen = settings.clone();
     let folder = temporary.path().to_owned();
-    chosen.data_dir = Some(settings.data_dir.clone().unwrap_or_else(|| folder.join("data")));
-    chosen.log_level = Some(settings.log_level.clone().unwrap_or_else(|| "error".to_owned()));
+    chosen.data_dir = Some(
+        settings
+            .data_dir
+            .clone()
+            .unwrap_or_else(|| folder.join("data")),
+    );
+    chosen.log_level = Some(
+        settings
+            .log_level
+            .clone()
+            .unwrap_or_else(|| "error".to_owned()),
+    );
     let listen = arguments.listen.unwrap_or_else(free_or_default);
     let settings = chosen.load(&[listen])?;
     install_logging(settings.log.format, &settings.log.level)?;
@@ -61,7 +73,10 @@ pub async fn run(arguments: DemoArgs, settings: &SettingsArgs) -> Result<Exit, F
         _ = terminate.recv() => Err(Failure::new(Exit::Cancelled, "cancelled", "interrupted")),
     };
     if told.is_ok() && !arguments.exit {
-        print_line(&format!("\nStill serving; Ctrl-C ends and removes {}.", folder.display()))?;
+        print_line(&format!(
+            "\nStill serving; Ctrl-C ends and removes {}.",
+            folder.display()
+        ))?;
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
@@ -81,11 +96,22 @@ fn free_or_default() -> SocketAddr {
 }
 
 async fn tell(server: &Server, folder: &Path) -> Result<(), Failure> {
-    let base = server.addresses().first().copied().map(url_of).unwrap_or_default();
+    let base = server
+        .addresses()
+        .first()
+        .copied()
+        .map(url_of)
+        .unwrap_or_default();
     let story = Story::new();
     let client = DemoClient::new(&base, &story);
-    story.say(&format!("Snapkeep {} serves on {base}, with its data in {}.", env!("CARGO_PKG_VERSION"), server.data_dir().display()));
-    story.say("Each request is shown as the curl line that does the same; the answers are shortened.");
+    story.say(&format!(
+        "Snapkeep {} serves on {base}, with its data in {}.",
+        env!("CARGO_PKG_VERSION"),
+        server.data_dir().display()
+    ));
+    story.say(
+        "Each request is shown as the curl line that does the same; the answers are shortened.",
+    );
 
     let before = Corpus::new(DOCUMENTS);
     load(&client, &story, folder, &before).await?;
@@ -102,37 +128,77 @@ async fn tell(server: &Server, folder: &Path) -> Result<(), Failure> {
     check(&client, &story).await?;
     stock_restic(&client, &story, server.data_dir(), folder).await?;
 
-    story.say(&format!("\nDone: {} documents were lost, restored and compared one by one; all are back.", after.documents.len()));
+    story.say(&format!(
+        "\nDone: {} documents were lost, restored and compared one by one; all are back.",
+        after.documents.len()
+    ));
     what_next(&story, &base, server.data_dir());
     Ok(())
 }
 
-async fn load(client: &DemoClient<'_>, story: &Story, folder: &Path, corpus: &Corpus) -> Result<(), Failure> {
-    story.step(&format!("Create an index and load {} documents", corpus.documents.len()));
+async fn load(
+    client: &DemoClient<'_>,
+    story: &Story,
+    folder: &Path,
+    corpus: &Corpus,
+) -> Result<(), Failure> {
+    story.step(&format!(
+        "Create an index and load {} documents",
+        corpus.documents.len()
+    ));
     let mappings = json!({"properties": {"customer": {"type": "keyword"}, "town": {"type": "keyword"}, "quantity": {"type": "integer"}, "price": {"type": "double"}, "ordered_at": {"type": "date"}, "note": {"type": "text"}}});
-    let created = client.send(Method::PUT, &format!("/{INDEX}"), Some(json!({"settings": {"number_of_shards": 2}, "mappings": mappings}))).await?;
+    let created = client
+        .send(
+            Method::PUT,
+            &format!("/{INDEX}"),
+            Some(json!({"settings": {"number_of_shards": 2}, "mappings": mappings})),
+        )
+        .await?;
     story.answer(&created.to_string());
-    let all: Vec<Change> = corpus.documents.iter().map(|(id, document)| Change::Put(id.clone(), document.clone())).collect();
+    let all: Vec<Change> = corpus
+        .documents
+        .iter()
+        .map(|(id, document)| Change::Put(id.clone(), document.clone()))
+        .collect();
     for (number, batch) in all.chunks(BULK_BATCH).enumerate() {
         let file = folder.join(format!("documents-{}.ndjson", number + 1));
-        client.bulk(&file, bulk_body(INDEX, batch), number == 0).await?;
+        client
+            .bulk(&file, bulk_body(INDEX, batch), number == 0)
+            .await?;
     }
-    story.answer(&format!("… and {} more of these", all.len().div_ceil(BULK_BATCH) - 1));
-    let count = client.send(Method::GET, &format!("/{INDEX}/_count"), None).await?;
+    story.answer(&format!(
+        "… and {} more of these",
+        all.len().div_ceil(BULK_BATCH) - 1
+    ));
+    let count = client
+        .send(Method::GET, &format!("/{INDEX}/_count"), None)
+        .await?;
     story.answer(&json!({"count": count["count"]}).to_string());
     Ok(())
 }
 
 async fn register(client: &DemoClient<'_>, story: &Story) -> Result<(), Failure> {
     story.step("Register a repository");
-    let answer = client.send(Method::PUT, "/_snapshot/my_backup", Some(json!({"type": "fs", "settings": {"location": "my_backup"}}))).await?;
+    let answer = client
+        .send(
+            Method::PUT,
+            "/_snapshot/my_backup",
+            Some(json!({"type": "fs", "settings": {"location": "my_backup"}})),
+        )
+        .await?;
     story.answer(&answer.to_string());
     Ok(())
 }
 
 async fn take(client: &DemoClient<'_>, story: &Story, name: &str) -> Result<(), Failure> {
     story.step(&format!("Take {name}"));
-    let answer = client.send(Method::PUT, &format!("/_snapshot/my_backup/{name}?wait_for_completion=true"), None).await?;
+    let answer = client
+        .send(
+            Method::PUT,
+            &format!("/_snapshot/my_backup/{name}?wait_for_completion=true"),
+            None,
+        )
+        .await?;
     let taken = &answer["snapshot"];
     story.answer(&json!({"snapshot": taken["snapshot"], "state": taken["state"], "indices": taken["indices"], "shards": taken["shards"], "duration_in_millis": taken["duration_in_millis"]}).to_string());
     match taken["state"].as_str() {
@@ -141,10 +207,27 @@ async fn take(client: &DemoClient<'_>, story: &Story, name: &str) -> Result<(), 
     }
 }
 
-async fn change(client: &DemoClient<'_>, story: &Story, folder: &Path, changes: &[Change]) -> Result<(), Failure> {
-    let deleted = changes.iter().filter(|change| matches!(change, Change::Delete(_))).count();
-    story.step(&format!("Change 1 % of the documents: {} written, {deleted} deleted", changes.len() - deleted));
-    client.bulk(&folder.join("changes.ndjson"), bulk_body(INDEX, changes), true).await?;
+async fn change(
+    client: &DemoClient<'_>,
+    story: &Story,
+    folder: &Path,
+    changes: &[Change],
+) -> Result<(), Failure> {
+    let deleted = changes
+        .iter()
+        .filter(|change| matches!(change, Change::Delete(_)))
+        .count();
+    story.step(&format!(
+        "Change 1 % of the documents: {} written, {deleted} deleted",
+        changes.len() - deleted
+    ));
+    client
+        .bulk(
+            &folder.join("changes.ndjson"),
+            bulk_body(INDEX, changes),
+            true,
+        )
+        .await?;
     Ok(())
 }
 
@@ -152,34 +235,70 @@ async fn how_little(client: &DemoClient<'_>, story: &Story) -> Result<(), Failur
     story.step("See how little the second snapshot stored");
     let mut stored = Vec::new();
     for name in ["snapshot_1", "snapshot_2"] {
-        let status = client.send(Method::GET, &format!("/api/v1/repositories/my_backup/snapshots/{name}/status"), None).await?;
-        let shards = status["shards"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let sum = |key: &str| shards.iter().filter_map(|shard| shard[key].as_u64()).sum::<u64>();
+        let status = client
+            .send(
+                Method::GET,
+                &format!("/api/v1/repositories/my_backup/snapshots/{name}/status"),
+                None,
+            )
+            .await?;
+        let shards = status["shards"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let sum = |key: &str| {
+            shards
+                .iter()
+                .filter_map(|shard| shard[key].as_u64())
+                .sum::<u64>()
+        };
         let added = status["stored_bytes"].as_u64().unwrap_or(0);
-        story.answer(&format!("{name}: {} in all, {} of it new, {} added to the repository", bytes(sum("total_bytes")), bytes(sum("new_bytes")), bytes(added)));
+        story.answer(&format!(
+            "{name}: {} in all, {} of it new, {} added to the repository",
+            bytes(sum("total_bytes")),
+            bytes(sum("new_bytes")),
+            bytes(added)
+        ));
         stored.push(added);
     }
     if let [first, second] = stored[..]
         && first > 0
     {
-        story.proved(&format!("the second snapshot cost {:.1} % of the first, and is just as complete", second as f64 * 100.0 / first as f64));
+        story.proved(&format!(
+            "the second snapshot cost {:.1} % of the first, and is just as complete",
+            second as f64 * 100.0 / first as f64
+        ));
     }
     Ok(())
 }
 
 async fn lose(client: &DemoClient<'_>, story: &Story) -> Result<(), Failure> {
     story.step("Lose the index");
-    let answer = client.send(Method::DELETE, &format!("/{INDEX}"), None).await?;
+    let answer = client
+        .send(Method::DELETE, &format!("/{INDEX}"), None)
+        .await?;
     story.answer(&answer.to_string());
     let (status, answer) = client.status_of(&format!("/{INDEX}/_count")).await?;
     story.answer(&format!("{status} {}", answer["error"]["type"]));
-    if status == 404 { Ok(()) } else { Err(Failure::failed(format!("the deleted index still answers {status}"))) }
+    if status == 404 {
+        Ok(())
+    } else {
+        Err(Failure::failed(format!(
+            "the deleted index still answers {status}"
+        )))
+    }
 }
 
 async fn restore(client: &DemoClient<'_>, story: &Story, expected: &Corpus) -> Result<(), Failure> {
     story.step("Restore it");
     let body = json!({"indices": INDEX, "include_global_state": false});
-    let answer = client.send(Method::POST, "/_snapshot/my_backup/snapshot_2/_restore?wait_for_completion=true", Some(body)).await?;
+    let answer = client
+        .send(
+            Method::POST,
+            "/_snapshot/my_backup/snapshot_2/_restore?wait_for_completion=true",
+            Some(body),
+        )
+        .await?;
     story.answer(&answer["snapshot"].to_string());
     story.step("Prove that every document is back");
     let compared = proof::compare(client, INDEX, expected).await?;
@@ -187,62 +306,110 @@ async fn restore(client: &DemoClient<'_>, story: &Story, expected: &Corpus) -> R
     Ok(())
 }
 
-async fn restore_earlier(client: &DemoClient<'_>, story: &Story, expected: &Corpus) -> Result<(), Failure> {
+async fn restore_earlier(
+    client: &DemoClient<'_>,
+    story: &Story,
+    expected: &Corpus,
+) -> Result<(), Failure> {
     story.step("Restore the earlier state beside it, under another name");
     let body = json!({"indices": INDEX, "rename_pattern": "(.+)", "rename_replacement": "$1_before", "include_global_state": false});
-    let answer = client.send(Method::POST, "/_snapshot/my_backup/snapshot_1/_restore?wait_for_completion=true", Some(body)).await?;
+    let answer = client
+        .send(
+            Method::POST,
+            "/_snapshot/my_backup/snapshot_1/_restore?wait_for_completion=true",
+            Some(body),
+        )
+        .await?;
     story.answer(&answer["snapshot"].to_string());
     let compared = proof::compare(client, &format!("{INDEX}_before"), expected).await?;
-    story.proved(&format!("{compared} documents compared one by one with what was loaded before the change"));
+    story.proved(&format!(
+        "{compared} documents compared one by one with what was loaded before the change"
+    ));
     Ok(())
 }
 
 async fn check(client: &DemoClient<'_>, story: &Story) -> Result<(), Failure> {
     story.step("Check the repository, every byte");
-    let accepted = client.send(Method::POST, "/api/v1/repositories/my_backup/check", Some(json!({"read_data": "all"}))).await?;
-    let path = format!("/api/v1/jobs/{}", accepted["id"].as_str().unwrap_or_default());
+    let accepted = client
+        .send(
+            Method::POST,
+            "/api/v1/repositories/my_backup/check",
+            Some(json!({"read_data": "all"})),
+        )
+        .await?;
+    let path = format!(
+        "/api/v1/jobs/{}",
+        accepted["id"].as_str().unwrap_or_default()
+    );
     client.show_only(Method::GET, &path, None);
     loop {
         let job = client.quietly(Method::GET, &path, None).await?;
-        let state: JobState = serde_json::from_value(job["state"].clone()).map_err(Failure::failed)?;
+        let state: JobState =
+            serde_json::from_value(job["state"].clone()).map_err(Failure::failed)?;
         if !state.is_finished() {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         }
         story.answer(&json!({"state": job["state"], "result": job["result"]}).to_string());
-        let damage = job["result"]["problems"].as_array().is_some_and(|problems| !problems.is_empty());
+        let damage = job["result"]["problems"]
+            .as_array()
+            .is_some_and(|problems| !problems.is_empty());
         if state != JobState::Succeeded || damage {
-            return Err(Failure::new(Exit::Damaged, "damaged", format!("the check found damage: {job}")));
+            return Err(Failure::new(
+                Exit::Damaged,
+                "damaged",
+                format!("the check found damage: {job}"),
+            ));
         }
         story.proved("everything that the snapshots need is there and unharmed");
         return Ok(());
     }
 }
 
-async fn stock_restic(client: &DemoClient<'_>, story: &Story, data_dir: &Path, folder: &Path) -> Result<(), Failure> {
+async fn stock_restic(
+    client: &DemoClient<'_>,
+    story: &Story,
+    data_dir: &Path,
+    folder: &Path,
+) -> Result<(), Failure> {
     story.step("Look at the same repository with stock restic, without Snapkeep");
     if !Restic::is_installed() {
         story.answer("restic is not on PATH; this step is left out");
         return Ok(());
     }
-    let found: Value = client.quietly(Method::GET, "/api/v1/repositories/my_backup", None).await?;
+    let found: Value = client
+        .quietly(Method::GET, "/api/v1/repositories/my_backup", None)
+        .await?;
     let repository = PathBuf::from(found["location"].as_str().unwrap_or_default());
-    story.command(&format!("eval \"$(snapkeep repo env my_backup --data-dir {})\"", data_dir.display()));
+    story.command(&format!(
+        "eval \"$(snapkeep repo env my_backup --data-dir {})\"",
+        data_dir.display()
+    ));
     let (password_file, cache) = (data_dir.join("repository.key"), folder.join("restic-cache"));
-    let restic = Restic { repository: &repository, password_file: &password_file, cache: &cache };
+    let restic = Restic {
+        repository: &repository,
+        password_file: &password_file,
+        cache: &cache,
+    };
     restic.run(&["snapshots"], 6, story).await?;
     restic.run(&["ls", "latest"], 8, story).await?;
     restic.run(&["check", "--read-data"], 2, story).await?;
-    story.proved("stock restic lists, reads and verifies it: your data does not depend on Snapkeep");
+    story
+        .proved("stock restic lists, reads and verifies it: your data does not depend on Snapkeep");
     Ok(())
 }
 
 fn what_next(story: &Story, base: &str, data_dir: &Path) {
     story.say("\nTry next:");
     story.say(&format!("  curl '{base}/_cat/snapshots/my_backup?v'"));
-    story.say(&format!("  curl '{base}/{INDEX}/_search?q=town:Bern&size=2&pretty'"));
+    story.say(&format!(
+        "  curl '{base}/{INDEX}/_search?q=town:Bern&size=2&pretty'"
+    ));
     story.say(&format!("  curl '{base}/_snapshot/my_backup/_all?pretty'"));
     story.say(&format!("  snapkeep snapshot ls my_backup --server {base}"));
-    story.say(&format!("  eval \"$(snapkeep repo env my_backup --data-dir {})\"; restic snapshots", data_dir.display()));
+    story.say(&format!(
+        "  eval \"$(snapkeep repo env my_backup --data-dir {})\"; restic snapshots",
+        data_dir.display()
+    ));
     story.say("  snapkeep serve          and your own data, kept in ./snapkeep-data");
 }

@@ -8,9 +8,16 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 const SEED: u64 = 9250;
-const COLOURS: &[&str] = &["amber", "azure", "crimson", "indigo", "olive", "scarlet", "teal", "violet"];
-const THINGS: &[&str] = &["anchor", "barrel", "compass", "drum", "easel", "flask", "globe", "harp", "inkwell", "kettle", "lantern", "mirror", "net", "oar", "prism"];
-const TOWNS: &[&str] = &["Bern", "Cadiz", "Delft", "Évora", "Faro", "Ghent", "Hobart", "Izmir", "Jaén", "Kyōto"];
+const COLOURS: &[&str] = &[
+    "amber", "azure", "crimson", "indigo", "olive", "scarlet", "teal", "violet",
+];
+const THINGS: &[&str] = &[
+    "anchor", "barrel", "compass", "drum", "easel", "flask", "globe", "harp", "inkwell", "kettle",
+    "lantern", "mirror", "net", "oar", "prism",
+];
+const TOWNS: &[&str] = &[
+    "Bern", "Cadiz", "Delft", "Évora", "Faro", "Ghent", "Hobart", "Izmir", "Jaén", "Kyōto",
+];
 
 /// One change to the index.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +40,9 @@ impl Corpus {
     pub fn new(count: usize) -> Self {
         let mut random = StdRng::seed_from_u64(SEED);
         let document = |number: usize| (format!("order-{number:06}"), order(number, &mut random));
-        Self { documents: (0..count).map(document).collect() }
+        Self {
+            documents: (0..count).map(document).collect(),
+        }
     }
 
     /// The changes that make `count` of the documents different: mostly edits, some deletions, some new ones.
@@ -66,7 +75,9 @@ impl Corpus {
 }
 
 fn order(number: usize, random: &mut StdRng) -> Value {
-    let words: Vec<&str> = (0..random.random_range(8..40)).filter_map(|_| THINGS.choose(random).copied()).collect();
+    let words: Vec<&str> = (0..random.random_range(8..40))
+        .filter_map(|_| THINGS.choose(random).copied())
+        .collect();
     json!({
         "number": number,
         "customer": format!("customer-{:03}", random.random_range(0..400)),
@@ -84,8 +95,14 @@ pub fn bulk_body<'a>(index: &str, changes: impl IntoIterator<Item = &'a Change>)
     let mut body = String::new();
     for change in changes {
         match change {
-            Change::Put(id, document) => body.push_str(&format!("{}\n{document}\n", json!({"index": {"_index": index, "_id": id}}))),
-            Change::Delete(id) => body.push_str(&format!("{}\n", json!({"delete": {"_index": index, "_id": id}}))),
+            Change::Put(id, document) => body.push_str(&format!(
+                "{}\n{document}\n",
+                json!({"index": {"_index": index, "_id": id}})
+            )),
+            Change::Delete(id) => body.push_str(&format!(
+                "{}\n",
+                json!({"delete": {"_index": index, "_id": id}})
+            )),
         }
     }
     body
@@ -109,6 +126,13 @@ mod tests {
         let after = corpus.after(&changes);
         assert_eq!(changes.len(), 50);
         assert_eq!(after.documents.len(), 500);
-        assert_eq!(corpus.documents.keys().filter(|id| !after.documents.contains_key(*id)).count(), 5);
+        assert_eq!(
+            corpus
+                .documents
+                .keys()
+                .filter(|id| !after.documents.contains_key(*id))
+                .count(),
+            5
+        );
     }
 }

@@ -15,13 +15,19 @@ pub struct Story {
 impl Story {
     /// The beginning; colours only on a terminal.
     pub fn new() -> Self {
-        Self { step: AtomicUsize::new(0), colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+        Self {
+            step: AtomicUsize::new(0),
+            colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        }
     }
 
     /// A new step.
     pub fn step(&self, title: &str) {
         let number = self.step.fetch_add(1, Ordering::Relaxed) + 1;
-        self.say(&format!("\n{}", self.paint("1", &format!("{number}. {title}"))));
+        self.say(&format!(
+            "\n{}",
+            self.paint("1", &format!("{number}. {title}"))
+        ));
     }
 
     /// A command that is run now, as the reader could type it.
@@ -47,6 +53,10 @@ impl Story {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }

@@ -23,8 +23,16 @@ impl Output {
     }
 
     /// Prints the value as JSON, or what `text` makes of it.
-    pub fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-        let printed = if self.json { serde_json::to_string_pretty(value).map_err(Failure::failed)? } else { text(value) };
+    pub fn show<T: Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        let printed = if self.json {
+            serde_json::to_string_pretty(value).map_err(Failure::failed)?
+        } else {
+            text(value)
+        };
         print_line(&printed)
     }
 
@@ -53,12 +61,19 @@ pub fn print_line(text: &str) -> Result<(), Failure> {
 }
 
 /// A table without lines: easy to read, easy to cut.
-pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     for row in rows {
         table.add_row(row);
     }
     let aligned = table.to_string();
-    aligned.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end())).collect::<Vec<_>>().join("\n")
+    aligned
+        .lines()
+        .map(|line| line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -11,14 +11,19 @@ pub struct Progress {
     bar: ProgressBar,
 }
 
-const WITH_TOTAL: &str = "{prefix} {bar:30} {percent:>3} %  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
+const WITH_TOTAL: &str =
+    "{prefix} {bar:30} {percent:>3} %  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
 const WITHOUT_TOTAL: &str = "{prefix} {spinner} {elapsed}  {msg}";
 
 impl Progress {
     /// A bar on standard error; indicatif hides it where that is no terminal.
     pub fn new(job: &Job, hidden: bool) -> Self {
         let bar = ProgressBar::no_length();
-        bar.set_draw_target(if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) });
+        bar.set_draw_target(if hidden {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr_with_hz(10)
+        });
         let verb = match job.kind {
             JobKind::Snapshot => "snapshot",
             JobKind::Restore => "restore",
@@ -40,7 +45,8 @@ impl Progress {
             set_style(&self.bar, WITH_TOTAL);
         }
         if progress.bytes_total > 0 {
-            self.bar.set_length(progress.bytes_total.max(progress.bytes_done));
+            self.bar
+                .set_length(progress.bytes_total.max(progress.bytes_done));
             self.bar.set_position(progress.bytes_done);
         }
         let items = match progress.items_total {

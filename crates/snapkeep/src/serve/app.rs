@@ -37,16 +37,33 @@ impl App {
     /// Opens what is in a folder that this process already has.
     pub async fn open_in(dir: DataDir, settings: &Settings) -> Result<Self, Failure> {
         let store_dir = dir.path().join("store");
-        let opened = tokio::task::spawn_blocking(move || Store::open(&store_dir, &StoreOptions::default())).await;
+        let opened =
+            tokio::task::spawn_blocking(move || Store::open(&store_dir, &StoreOptions::default()))
+                .await;
         let store = opened
-            .map_err(|cause| Failure::failed(format!("opening the document store panicked: {cause}")))?
+            .map_err(|cause| {
+                Failure::failed(format!("opening the document store panicked: {cause}"))
+            })?
             .map_err(|cause| Failure::failed(format!("cannot open the document store: {cause}")))?;
         for lost in store.lost_writes() {
-            tracing::error!(index = lost.index, shard = lost.shard, acknowledged = lost.acknowledged_seq_no, found = lost.found_seq_no, "acknowledged writes are missing; restore the index from a snapshot");
+            tracing::error!(
+                index = lost.index,
+                shard = lost.shard,
+                acknowledged = lost.acknowledged_seq_no,
+                found = lost.found_seq_no,
+                "acknowledged writes are missing; restore the index from a snapshot"
+            );
         }
         let driver = Arc::new(StoreDriver::new(store.clone()));
-        let engine = Engine::start(engine_config(&dir, settings), driver).await.map_err(start_failure)?;
-        Ok(Self { engine, store, shutdown: CancellationToken::new(), dir })
+        let engine = Engine::start(engine_config(&dir, settings), driver)
+            .await
+            .map_err(start_failure)?;
+        Ok(Self {
+            engine,
+            store,
+            shutdown: CancellationToken::new(),
+            dir,
+        })
     }
 
     /// All dialects, `/health` and `/metrics`. `address` is where clients are told this node is.
@@ -60,17 +77,30 @@ impl App {
         config.node_name = settings.elasticsearch.node_name.clone();
         config.address = address.to_owned();
         config.max_body_bytes = usize::try_from(settings.server.max_body.0).unwrap_or(usize::MAX);
-        let elasticsearch = snapkeep_api::elasticsearch::router(ApiState::new(self.engine.clone(), self.store.clone(), config));
+        let elasticsearch = snapkeep_api::elasticsearch::router(ApiState::new(
+            self.engine.clone(),
+            self.store.clone(),
+            config,
+        ));
         let own = Router::new()
             .route("/health", get(health::health))
-            .with_state(health::HealthState::new(self.engine.clone(), self.shutdown.clone()))
+            .with_state(health::HealthState::new(
+                self.engine.clone(),
+                self.shutdown.clone(),
+            ))
             .route("/metrics", get(metrics::render));
-        own.merge(self.native_router()).fallback_service(elasticsearch).layer(axum::middleware::from_fn(metrics::count))
+        own.merge(self.native_router())
+            .fallback_service(elasticsearch)
+            .layer(axum::middleware::from_fn(metrics::count))
     }
 
     /// The native API alone.
     pub fn native_router(&self) -> Router {
-        native::router(NativeState { engine: self.engine.clone(), store: self.store.clone(), shutdown: self.shutdown.clone() })
+        native::router(NativeState {
+            engine: self.engine.clone(),
+            store: self.store.clone(),
+            shutdown: self.shutdown.clone(),
+        })
     }
 
     /// The data folder.
@@ -116,8 +146,12 @@ fn absolute(path: PathBuf) -> PathBuf {
 
 fn start_failure(cause: snapkeep_engine::EngineError) -> Failure {
     match cause {
-        snapkeep_engine::EngineError::DataDirectoryInUse { .. } => Failure::new(Exit::Unreachable, "data_dir_in_use", cause),
-        snapkeep_engine::EngineError::Configuration(_) => Failure::new(Exit::Usage, "configuration", cause),
+        snapkeep_engine::EngineError::DataDirectoryInUse { .. } => {
+            Failure::new(Exit::Unreachable, "data_dir_in_use", cause)
+        }
+        snapkeep_engine::EngineError::Configuration(_) => {
+            Failure::new(Exit::Usage, "configuration", cause)
+        }
         other => Failure::failed(format!("cannot start: {other}")),
     }
 }

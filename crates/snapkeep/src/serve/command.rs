@@ -24,11 +24,21 @@ pub struct SettingsArgs {
     /// Folder in which repositories may lie; a relative location is resolved against the first [default: DATA_DIR/repositories].
     ///
     /// Repeatable. As `path.repo` of Elasticsearch: a location outside of all of them is refused.
-    #[arg(long = "repo-root", value_name = "DIR", global = true, help_heading = "Settings")]
+    #[arg(
+        long = "repo-root",
+        value_name = "DIR",
+        global = true,
+        help_heading = "Settings"
+    )]
     pub repo_roots: Vec<PathBuf>,
 
     /// Set any configuration key, such as `--set elasticsearch.shape=opensearch`. Repeatable.
-    #[arg(long, value_name = "SECTION.KEY=VALUE", global = true, help_heading = "Settings")]
+    #[arg(
+        long,
+        value_name = "SECTION.KEY=VALUE",
+        global = true,
+        help_heading = "Settings"
+    )]
     pub set: Vec<String>,
 
     /// How to write log lines [default: text].
@@ -77,14 +87,21 @@ pub async fn serve(arguments: ServeArgs, settings: &SettingsArgs) -> Result<(), 
     let key_is_new = !key_file.exists();
 
     let server = Server::start(&settings).await?;
-    print_line(&announcement(&server, key_is_new && key_file.exists(), &key_file))?;
+    print_line(&announcement(
+        &server,
+        key_is_new && key_file.exists(),
+        &key_file,
+    ))?;
     tracing::info!(listen = ?server.addresses(), data_dir = %server.data_dir().display(), version = env!("CARGO_PKG_VERSION"), "ready");
 
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!(grace_seconds = settings.server.shutdown_grace.0.as_secs(), "stopping: running snapshots and restores are finished; a second signal stops at once");
+    tracing::info!(
+        grace_seconds = settings.server.shutdown_grace.0.as_secs(),
+        "stopping: running snapshots and restores are finished; a second signal stops at once"
+    );
     tokio::select! {
         () = server.stop() => tracing::info!("stopped"),
         _ = terminate.recv() => tracing::warn!("stopped at once; what was running is recorded as failed at the next start"),
@@ -95,7 +112,11 @@ pub async fn serve(arguments: ServeArgs, settings: &SettingsArgs) -> Result<(), 
 
 /// Where it listens and what to try. Goes to standard output, so that logs can go elsewhere.
 fn announcement(server: &Server, key_is_new: bool, key_file: &std::path::Path) -> String {
-    let mut text = format!("Snapkeep {} keeps its data in {}\n", env!("CARGO_PKG_VERSION"), server.data_dir().display());
+    let mut text = format!(
+        "Snapkeep {} keeps its data in {}\n",
+        env!("CARGO_PKG_VERSION"),
+        server.data_dir().display()
+    );
     for address in server.addresses() {
         text.push_str(&format!("Listening on {}\n", url_of(*address)));
     }
@@ -106,7 +127,12 @@ fn announcement(server: &Server, key_is_new: bool, key_file: &std::path::Path) -
             key_file.display()
         ));
     }
-    let base = server.addresses().first().copied().map(url_of).unwrap_or_default();
+    let base = server
+        .addresses()
+        .first()
+        .copied()
+        .map(url_of)
+        .unwrap_or_default();
     text + &format!(
         r#"
 Try:

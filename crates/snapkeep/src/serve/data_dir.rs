@@ -51,13 +51,23 @@ impl DataDir {
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(|cause| Failure::failed(format!("cannot create the data folder {}: {cause}", path.display())))?;
+            .map_err(|cause| {
+                Failure::failed(format!(
+                    "cannot create the data folder {}: {cause}",
+                    path.display()
+                ))
+            })?;
         match look(path)? {
             Use::Ours(taken) => Ok(taken),
             Use::Server(server) => Err(Failure::new(
                 Exit::Unreachable,
                 "data_dir_in_use",
-                format!("the data folder {} is used by the server at {} (process {})", path.display(), server.url, server.pid),
+                format!(
+                    "the data folder {} is used by the server at {} (process {})",
+                    path.display(),
+                    server.url,
+                    server.pid
+                ),
             )
             .hint("stop that server, or choose another --data-dir")),
             Use::Busy | Use::Missing => Err(busy(path)),
@@ -90,8 +100,15 @@ impl DataDir {
 
 /// That another process works in `path` and cannot be asked.
 pub fn busy(path: &Path) -> Failure {
-    Failure::new(Exit::Unreachable, "data_dir_in_use", format!("another process works in the data folder {}", path.display()))
-        .hint("wait until it has ended, or name its server with --server URL")
+    Failure::new(
+        Exit::Unreachable,
+        "data_dir_in_use",
+        format!(
+            "another process works in the data folder {}",
+            path.display()
+        ),
+    )
+    .hint("wait until it has ended, or name its server with --server URL")
 }
 
 /// Finds out who uses the folder, and takes it when nobody does.
@@ -106,14 +123,23 @@ pub fn look(path: &Path) -> Result<Use, Failure> {
         .write(true)
         .mode(0o600)
         .open(&lock_path)
-        .map_err(|cause| Failure::failed(format!("cannot open {}: {cause}", lock_path.display())).hint("run as the user who owns the data folder"))?;
+        .map_err(|cause| {
+            Failure::failed(format!("cannot open {}: {cause}", lock_path.display()))
+                .hint("run as the user who owns the data folder")
+        })?;
     match lock.try_lock() {
-        Ok(()) => Ok(Use::Ours(DataDir { path: path.to_owned(), _lock: lock })),
+        Ok(()) => Ok(Use::Ours(DataDir {
+            path: path.to_owned(),
+            _lock: lock,
+        })),
         Err(TryLockError::WouldBlock) => match std::fs::read(path.join(SERVER_FILE)) {
             Ok(text) => Ok(serde_json::from_slice(&text).map_or(Use::Busy, Use::Server)),
             Err(_) => Ok(Use::Busy),
         },
-        Err(TryLockError::Error(cause)) => Err(Failure::failed(format!("cannot lock {}: {cause}", lock_path.display()))),
+        Err(TryLockError::Error(cause)) => Err(Failure::failed(format!(
+            "cannot lock {}: {cause}",
+            lock_path.display()
+        ))),
     }
 }
 
@@ -128,7 +154,12 @@ mod tests {
         assert!(matches!(look(&path).unwrap(), Use::Missing));
         let taken = DataDir::take(&path).unwrap();
         assert!(matches!(look(&path).unwrap(), Use::Busy));
-        let server = ServerInfo { url: "http://127.0.0.1:1".into(), listen: vec![], pid: 1, version: "0".into() };
+        let server = ServerInfo {
+            url: "http://127.0.0.1:1".into(),
+            listen: vec![],
+            pid: 1,
+            version: "0".into(),
+        };
         taken.announce(&server).unwrap();
         assert!(matches!(look(&path).unwrap(), Use::Server(found) if found == server));
         assert_eq!(DataDir::take(&path).unwrap_err().exit, Exit::Unreachable);

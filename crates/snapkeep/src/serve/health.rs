@@ -20,7 +20,11 @@ pub struct HealthState {
 impl HealthState {
     /// From now on.
     pub fn new(engine: Engine, shutdown: CancellationToken) -> Self {
-        Self { engine, shutdown, started: Instant::now() }
+        Self {
+            engine,
+            shutdown,
+            started: Instant::now(),
+        }
     }
 }
 

@@ -48,12 +48,23 @@ pub async fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Failure>
 }
 
 /// Serves until `shutdown`, then lets running requests end for at most `limits.drain`.
-pub async fn serve(listeners: Vec<TcpListener>, router: Router, limits: Limits, shutdown: CancellationToken) {
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     let connections = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = Arc::new(GracefulShutdown::new());
     let mut loops = JoinSet::new();
     for listener in listeners {
-        let accepting = accept(listener, router.clone(), limits, connections.clone(), graceful.clone());
+        let accepting = accept(
+            listener,
+            router.clone(),
+            limits,
+            connections.clone(),
+            graceful.clone(),
+        );
         let shutdown = shutdown.clone();
         loops.spawn(async move {
             tokio::select! {
@@ -63,19 +74,38 @@ pub async fn serve(listeners: Vec<TcpListener>, router: Router, limits: Limits, 
         });
     }
     while loops.join_next().await.is_some() {}
-    let Some(graceful) = Arc::into_inner(graceful) else { return };
+    let Some(graceful) = Arc::into_inner(graceful) else {
+        return;
+    };
     let open = graceful.count();
-    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(limits.drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!(open, "some connections did not end in time and are cut");
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, limits: Limits, connections: Arc<Semaphore>, graceful: Arc<GracefulShutdown>) {
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    connections: Arc<Semaphore>,
+    graceful: Arc<GracefulShutdown>,
+) {
     let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
-    server.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(30)));
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(Duration::from_secs(30)));
     loop {
-        let Ok(permit) = connections.clone().acquire_owned().await else { return };
+        let Ok(permit) = connections.clone().acquire_owned().await else {
+            return;
+        };
         let stream: TcpStream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(cause) => {
@@ -87,7 +117,9 @@ async fn accept(listener: TcpListener, router: Router, limits: Limits, connectio
         // Answers are small and latency matters; without this each waits for the peer's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
-        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let connection = server
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
+            .into_owned();
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(cause) = watched.await {

@@ -12,17 +12,29 @@ use tokio_util::sync::CancellationToken;
 
 /// How often finished histograms are folded, so that memory does not grow while nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
-const DURATION_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0];
+const DURATION_BUCKETS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0,
+];
 
 static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 /// Installs the recorder of the process; later calls return the first.
 pub fn install() -> Option<&'static PrometheusHandle> {
     let install = || {
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS);
-        let handle = builder.and_then(PrometheusBuilder::install_recorder).inspect_err(|cause| tracing::error!(%cause, "no metrics")).ok()?;
-        metrics::describe_counter!("snapkeep_http_requests_total", "Requests answered, by dialect, method and status");
-        metrics::describe_histogram!("snapkeep_http_request_seconds", "Time to answer a request, by dialect");
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS);
+        let handle = builder
+            .and_then(PrometheusBuilder::install_recorder)
+            .inspect_err(|cause| tracing::error!(%cause, "no metrics"))
+            .ok()?;
+        metrics::describe_counter!(
+            "snapkeep_http_requests_total",
+            "Requests answered, by dialect, method and status"
+        );
+        metrics::describe_histogram!(
+            "snapkeep_http_request_seconds",
+            "Time to answer a request, by dialect"
+        );
         metrics::gauge!("snapkeep_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Some(handle)
     };
@@ -32,7 +44,11 @@ pub fn install() -> Option<&'static PrometheusHandle> {
 /// `GET /metrics`.
 pub async fn render() -> Response {
     match HANDLE.get().and_then(Option::as_ref) {
-        Some(handle) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response(),
+        Some(handle) => (
+            [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+            handle.render(),
+        )
+            .into_response(),
         None => http::StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
@@ -61,7 +77,8 @@ pub async fn count(request: Request, next: Next) -> Response {
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
     metrics::counter!("snapkeep_http_requests_total", "dialect" => dialect, "method" => method.clone(), "status" => status.to_string()).increment(1);
-    metrics::histogram!("snapkeep_http_request_seconds", "dialect" => dialect).record(elapsed.as_secs_f64());
+    metrics::histogram!("snapkeep_http_request_seconds", "dialect" => dialect)
+        .record(elapsed.as_secs_f64());
     tracing::debug!(%method, path, status, milliseconds = elapsed.as_millis() as u64, "request");
     response
 }

@@ -27,7 +27,10 @@ impl Server {
     /// Binds, opens the data folder and serves. Addresses are bound first: a mistake there must not create a data folder.
     pub async fn start(settings: &Settings) -> Result<Self, Failure> {
         let listeners = listener::bind(&settings.server.listen).await?;
-        let addresses = listeners.iter().map(|listener| listener.local_addr()).collect::<Result<Vec<_>, _>>()?;
+        let addresses = listeners
+            .iter()
+            .map(|listener| listener.local_addr())
+            .collect::<Result<Vec<_>, _>>()?;
         let recorder = metrics::install();
         let app = App::open(settings).await?;
         let shutdown = app.shutdown_token();
@@ -35,18 +38,36 @@ impl Server {
             tokio::spawn(metrics::upkeep(handle, shutdown.clone()));
         }
         let first = addresses.first().copied();
-        let router = app.router(settings, &first.map(|address| address.to_string()).unwrap_or_default());
+        let router = app.router(
+            settings,
+            &first.map(|address| address.to_string()).unwrap_or_default(),
+        );
         let grace = settings.server.shutdown_grace.0;
-        let limits = Limits { max_connections: settings.server.max_connections, header_timeout: settings.server.header_timeout.0, drain: grace };
+        let limits = Limits {
+            max_connections: settings.server.max_connections,
+            header_timeout: settings.server.header_timeout.0,
+            drain: grace,
+        };
         let stop_listening = CancellationToken::new();
-        let serving = tokio::spawn(listener::serve(listeners, router, limits, stop_listening.clone()));
+        let serving = tokio::spawn(listener::serve(
+            listeners,
+            router,
+            limits,
+            stop_listening.clone(),
+        ));
         app.dir().announce(&ServerInfo {
             url: first.map(url_of).unwrap_or_default(),
             listen: addresses.clone(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })?;
-        Ok(Self { app, addresses, serving, stop_listening, grace })
+        Ok(Self {
+            app,
+            addresses,
+            serving,
+            stop_listening,
+            grace,
+        })
     }
 
     /// Where it listens, with the ports that were taken.
@@ -61,7 +82,13 @@ impl Server {
 
     /// Stops: listening ends, running requests and jobs get the grace time, streams of events end at once.
     pub async fn stop(self) {
-        let Self { app, serving, stop_listening, grace, .. } = self;
+        let Self {
+            app,
+            serving,
+            stop_listening,
+            grace,
+            ..
+        } = self;
         stop_listening.cancel();
         // Requests that wait for a job end when the job does, so both drain at the same time under one deadline.
         let closing = app.close(grace);
@@ -93,7 +120,10 @@ mod tests {
     fn clients_on_this_machine_use_loopback_where_the_server_listens_everywhere() {
         assert_eq!(url_of("0.0.0.0:80".parse().unwrap()), "http://127.0.0.1:80");
         assert_eq!(url_of("[::]:80".parse().unwrap()), "http://[::1]:80");
-        assert_eq!(url_of("10.1.2.3:9250".parse().unwrap()), "http://10.1.2.3:9250");
+        assert_eq!(
+            url_of("10.1.2.3:9250".parse().unwrap()),
+            "http://10.1.2.3:9250"
+        );
         assert_eq!(url_of("[::1]:9250".parse().unwrap()), "http://[::1]:9250");
     }
 }
