@@ -1,6 +1,6 @@
 //! From an HTTP request to a handler and back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
@@ -147,7 +147,7 @@ async fn handle(
         captured: route.capture(&segments),
         media,
         body: bytes,
-        stream,
+        stream: Mutex::new(stream),
         is_human: look.is_human,
     };
     // On a task of its own: a client that leaves does not stop what it asked for half-way.

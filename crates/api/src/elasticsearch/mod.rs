@@ -33,14 +33,22 @@ pub mod config;
 mod dispatch;
 mod documents;
 pub mod errors;
+mod failures;
+mod fields;
 mod indices;
 pub mod output;
 pub mod params;
 mod path;
+mod pattern;
+mod recovery;
+mod repositories;
 pub mod request;
 pub mod response;
+mod restore;
+mod root;
 pub mod routes;
 mod search;
+mod snapshots;
 mod state;
 pub mod units;
 
@@ -59,5 +67,10 @@ pub fn router(state: ApiState) -> axum::Router {
     search::routes::register(&mut table);
     cat::routes::register(&mut table);
     cluster::routes::register(&mut table);
+    root::register(&mut table);
+    repositories::register(&mut table);
+    snapshots::register(&mut table);
+    restore::register(&mut table);
+    recovery::register(&mut table);
     dispatch::serve(state, table)
 }

@@ -1,5 +1,7 @@
 //! One request as handlers see it.
 
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::{Map, Value};
@@ -27,7 +29,8 @@ pub struct EsRequest {
     pub(super) captured: Vec<(&'static str, String)>,
     pub(super) media: Option<Media>,
     pub(super) body: Bytes,
-    pub(super) stream: Option<axum::body::Body>,
+    /// In a lock only so that a request may be referred to from several threads, which a body alone may not.
+    pub(super) stream: Mutex<Option<axum::body::Body>>,
     pub(super) is_human: bool,
 }
 
@@ -70,7 +73,7 @@ impl EsRequest {
 
     /// Takes the body of a [streaming](super::routes::Route::streaming) route; it is not limited in size.
     pub fn take_stream(&mut self) -> axum::body::Body {
-        self.stream.take().unwrap_or_default()
+        self.stream.get_mut().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     /// Format of the body; JSON when none was sent.

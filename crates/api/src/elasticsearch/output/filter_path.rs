@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::elasticsearch::pattern;
+
 type Pattern<'a> = Vec<&'a str>;
 
 /// Applies a comma list of patterns; without any the value is returned as it is.
@@ -109,19 +111,9 @@ fn exclude(value: Value, open: &[&[&str]]) -> Option<Value> {
     }
 }
 
-/// `*` in a pattern stands for any run of characters of one name.
-pub(super) fn matches_name(pattern: &str, name: &str) -> bool {
-    let pattern = pattern.replace("\\.", ".");
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        let Some(position) = rest.find(part) else { return false };
-        rest = &rest[position + part.len()..];
-    }
-    rest.ends_with(last)
+/// `*` in a pattern stands for any run of characters of one name; an escaped dot is a dot.
+fn matches_name(pattern: &str, name: &str) -> bool {
+    pattern::matches(&pattern.replace("\\.", "."), name)
 }
 
 #[cfg(test)]

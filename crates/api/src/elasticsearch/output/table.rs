@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::params::Params;
+use crate::elasticsearch::pattern;
 use crate::elasticsearch::units;
 
 /// What a column is called and how it is shown.
@@ -258,7 +259,7 @@ impl Table {
             if name.contains('*') {
                 for (position, column) in self.columns.iter().enumerate() {
                     let is_new = !shown.iter().any(|other| other.position == position);
-                    if is_new && super::filter_path::matches_name(name, column.name) {
+                    if is_new && pattern::matches(name, column.name) {
                         shown.push(Shown { header: column.name, position });
                     }
                 }

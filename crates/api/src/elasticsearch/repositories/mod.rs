@@ -1,0 +1,7 @@
+//! Registering, listing, verifying and removing repositories.
+
+mod integrity;
+mod routes;
+mod settings;
+
+pub(super) use routes::{register, select};

@@ -1,0 +1,73 @@
+//! `DELETE /_snapshot/{repository}/{snapshot}`.
+
+use snapkeep_engine::SnapshotInfo;
+
+use crate::elasticsearch::errors::EsError;
+use crate::elasticsearch::failures::{from_engine, snapshot_missing};
+use crate::elasticsearch::params::split_list;
+use crate::elasticsearch::pattern::{has_wildcard, matches};
+use crate::elasticsearch::request::EsRequest;
+use crate::elasticsearch::response::EsResponse;
+use crate::elasticsearch::routes::EsResult;
+
+/// Deletes snapshots; running ones are cancelled.
+pub async fn delete(request: EsRequest) -> EsResult {
+    request.params.check_timeouts()?;
+    let waits = request.params.bool("wait_for_completion", true)?;
+    let shape = request.shape();
+    let repository = request.captured("repository").to_owned();
+    let engine = request.state.engine.clone();
+    let all = engine.snapshots(&repository).await.map_err(|error| from_engine(error, shape))?;
+    let names = select(&repository, &all, request.captured("snapshot"))?;
+    if names.is_empty() {
+        return Ok(EsResponse::acknowledged());
+    }
+    let deletion = async move { engine.delete_snapshots(&repository, &names).await };
+    if waits {
+        deletion.await.map_err(|error| from_engine(error, shape))?;
+    } else {
+        tokio::spawn(async move {
+            if let Err(error) = deletion.await {
+                tracing::warn!(error = %error, "a deletion that nobody waited for failed");
+            }
+        });
+    }
+    Ok(EsResponse::acknowledged())
+}
+
+/// Names and patterns; a missing name is an error before anything is deleted, a pattern without a match is none.
+fn select(repository: &str, all: &[SnapshotInfo], expression: &str) -> Result<Vec<String>, EsError> {
+    let mut chosen: Vec<String> = Vec::new();
+    for item in split_list(expression) {
+        let found: Vec<&SnapshotInfo> = all.iter().filter(|info| matches(&item, &info.name)).collect();
+        if found.is_empty() && !has_wildcard(&item) {
+            return Err(snapshot_missing(repository, &item));
+        }
+        for info in found {
+            if !chosen.contains(&info.name) {
+                chosen.push(info.name.clone());
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::info::tests::sample;
+    use super::*;
+
+    #[test]
+    fn names_and_patterns_are_each_taken_once() {
+        let all = [sample("r", "s1", 1), sample("r", "s2", 2), sample("r", "t", 3)];
+        assert_eq!(select("r", &all, "t,s*,s1").unwrap(), ["t", "s1", "s2"]);
+        assert!(select("r", &all, "zzz*").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_missing_name_stops_everything_and_all_is_a_name() {
+        let all = [sample("r", "s1", 1)];
+        assert_eq!(select("r", &all, "s1,nope").unwrap_err(), snapshot_missing("r", "nope"));
+        assert_eq!(select("r", &all, "_all").unwrap_err(), snapshot_missing("r", "_all"));
+    }
+}
