@@ -14,6 +14,8 @@ mod merge;
 mod meta;
 mod page;
 mod run;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use entry::{BlobLocation, IndexedBlob};
