@@ -51,7 +51,9 @@ pub enum VaultError {
         location: String,
     },
     /// There is no `config`.
-    #[error("there is no repository in {location}: check the place, or make a new repository there")]
+    #[error(
+        "there is no repository in {location}: check the place, or make a new repository there"
+    )]
     NotARepository {
         /// The place that was looked at.
         location: String,
@@ -97,7 +99,9 @@ pub enum VaultError {
         since: String,
     },
     /// A blob that is needed is in no index.
-    #[error("{part} {id} is missing from the repository: run a check of the repository to see which snapshots need it")]
+    #[error(
+        "{part} {id} is missing from the repository: run a check of the repository to see which snapshots need it"
+    )]
     MissingBlob {
         /// [`Part::Data`] or [`Part::Tree`].
         part: Part,
@@ -105,7 +109,9 @@ pub enum VaultError {
         id: BlobId,
     },
     /// No such snapshot.
-    #[error("there is no snapshot {id} in the repository: it may have been deleted by someone else")]
+    #[error(
+        "there is no snapshot {id} in the repository: it may have been deleted by someone else"
+    )]
     MissingSnapshot {
         /// The snapshot.
         id: SnapshotId,
@@ -138,7 +144,9 @@ pub enum VaultError {
     #[error("{0}: this is a defect of Snapkeep, please report it")]
     Internal(String),
     /// What is to be saved could not be read.
-    #[error("{what} could not be read: {cause}; check that it exists and may be read, then run the backup again")]
+    #[error(
+        "{what} could not be read: {cause}; check that it exists and may be read, then run the backup again"
+    )]
     Source {
         /// File or part of it.
         what: String,

@@ -94,9 +94,6 @@ mod tests {
         let key = MasterKey::generate();
         let mut file = ConfigFile::new(RepositoryId::random()).seal(&key).unwrap();
         file[40] ^= 1;
-        assert_eq!(
-            ConfigFile::open(&key, &file),
-            Err(FormatError::MacMismatch)
-        );
+        assert_eq!(ConfigFile::open(&key, &file), Err(FormatError::MacMismatch));
     }
 }

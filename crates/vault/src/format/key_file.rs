@@ -132,8 +132,7 @@ impl KeyFile {
     /// Reads a key file. Whether its bytes are those that were written only its name tells
     /// ([`KeyId::of`](crate::KeyId::of)).
     pub fn parse(file: &[u8]) -> Result<Self, FormatError> {
-        let key: Self =
-            serde_json::from_slice(file).map_err(|error| FormatError::json(&error))?;
+        let key: Self = serde_json::from_slice(file).map_err(|error| FormatError::json(&error))?;
         if key.kdf != "scrypt" {
             return Err(FormatError::malformed("its key derivation is not scrypt"));
         }

@@ -27,7 +27,10 @@ pub struct LockFile {
     pub gid: u32,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
@@ -55,10 +58,7 @@ impl LockFile {
 
     /// The holder in words.
     pub fn holder(&self) -> String {
-        format!(
-            "{}@{} (process {})",
-            self.username, self.hostname, self.pid
-        )
+        format!("{}@{} (process {})", self.username, self.hostname, self.pid)
     }
 }
 
@@ -78,9 +78,7 @@ mod tests {
             uid: 0,
             gid: 7,
         };
-        let file = lock
-            .seal(&key, &mut Compressor::new(3).unwrap())
-            .unwrap();
+        let file = lock.seal(&key, &mut Compressor::new(3).unwrap()).unwrap();
         assert_eq!(LockFile::open(&key, &file).unwrap(), lock);
         assert_eq!(lock.holder(), "root@host (process 42)");
     }

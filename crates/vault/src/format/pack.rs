@@ -106,7 +106,13 @@ pub fn encode_header(entries: &[PackEntry]) -> Vec<u8> {
             BlobKind::Data => 0,
             BlobKind::Tree => 1,
         };
-        header.push(kind | if entry.uncompressed_length.is_some() { 2 } else { 0 });
+        header.push(
+            kind | if entry.uncompressed_length.is_some() {
+                2
+            } else {
+                0
+            },
+        );
         header.extend_from_slice(&entry.length.to_le_bytes());
         if let Some(plain) = entry.uncompressed_length {
             header.extend_from_slice(&plain.to_le_bytes());
@@ -422,7 +428,11 @@ mod tests {
         open_header(key, &pack.bytes[size - 4 - len..size - 4], size as u64).unwrap()
     }
 
-    fn blob(key: &MasterKey, pack: &FinishedPack, entry: &PackEntry) -> Result<Vec<u8>, FormatError> {
+    fn blob(
+        key: &MasterKey,
+        pack: &FinishedPack,
+        entry: &PackEntry,
+    ) -> Result<Vec<u8>, FormatError> {
         let mut sealed = pack.bytes[entry.offset as usize..entry.end() as usize].to_vec();
         let mut decompressor = Decompressor::new().unwrap();
         open_blob(key, entry, &mut sealed, &mut decompressor, &mut Vec::new()).map(<[u8]>::to_vec)
@@ -482,7 +492,12 @@ mod tests {
 
     #[test]
     fn header_lengths_that_are_not_possible_are_refused() {
-        for (len, size) in [(0, 100), (68, 100), (100, 100), (HEADER_MAX_BYTES + 1, 1 << 30)] {
+        for (len, size) in [
+            (0, 100),
+            (68, 100),
+            (100, 100),
+            (HEADER_MAX_BYTES + 1, 1 << 30),
+        ] {
             assert!(sealed_header_len(len.to_le_bytes(), size).is_err(), "{len}");
         }
         assert_eq!(sealed_header_len(69_u32.to_le_bytes(), 100), Ok(69));

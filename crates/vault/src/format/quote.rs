@@ -178,7 +178,9 @@ mod tests {
 
     #[test]
     fn texts_that_go_refuses_are_refused() {
-        for text in ["a\"b", "\\", "\\q", "\\x1", "\\ud800", "\\u12", "\\'", "\\400"] {
+        for text in [
+            "a\"b", "\\", "\\q", "\\x1", "\\ud800", "\\u12", "\\'", "\\400",
+        ] {
             assert_eq!(unquote(text), None, "{text}");
         }
         assert_eq!(unquote("\\101"), Some(b"A".to_vec()));

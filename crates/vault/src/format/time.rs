@@ -178,10 +178,8 @@ fn parse(text: &[u8]) -> Option<Time> {
         }
         _ => return None,
     };
-    let local = days_from_civil(year, month, day) * SECONDS_A_DAY
-        + hour * 3600
-        + minute * 60
-        + second;
+    let local =
+        days_from_civil(year, month, day) * SECONDS_A_DAY + hour * 3600 + minute * 60 + second;
     Some(Time {
         seconds: local - i64::from(offset_minutes) * 60,
         nanoseconds,

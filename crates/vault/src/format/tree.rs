@@ -287,8 +287,8 @@ impl Tree {
 
 /// Names that would lead out of the directory must not come from a repository, however it was written.
 fn check_name(name: &[u8]) -> Result<(), FormatError> {
-    let is_possible = !matches!(name, b"" | b"." | b"..")
-        && !name.iter().any(|byte| matches!(byte, b'/' | 0));
+    let is_possible =
+        !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, b'/' | 0));
     if is_possible {
         Ok(())
     } else {

@@ -2,9 +2,9 @@
 
 use super::quote::{push_json_string, quote};
 use super::{Node, Time, Tree};
+use crate::ids::BlobId;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use crate::ids::BlobId;
 use std::io::Write;
 
 impl Tree {
@@ -250,8 +250,9 @@ mod tests {
     }
 
     fn any_node() -> impl Strategy<Value = Node> {
-        let name = proptest::collection::vec(1..=255_u8, 1..30)
-            .prop_filter("a name", |name| !name.contains(&b'/') && name != b"." && name != b"..");
+        let name = proptest::collection::vec(1..=255_u8, 1..30).prop_filter("a name", |name| {
+            !name.contains(&b'/') && name != b"." && name != b".."
+        });
         (
             name,
             any::<(u32, u32, u64, u64, i64, u32)>(),
@@ -273,8 +274,7 @@ mod tests {
                     name: "user.a".into(),
                     value: bytes,
                 }];
-                node.content =
-                    content.map(|ids| ids.into_iter().map(BlobId::from_bytes).collect());
+                node.content = content.map(|ids| ids.into_iter().map(BlobId::from_bytes).collect());
                 node
             })
     }

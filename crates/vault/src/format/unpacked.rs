@@ -2,8 +2,8 @@
 //!
 //! Repositories that were of version 1 once also hold sealed plain JSON, told by its first byte `{` or `[`.
 
-use super::{Compressor, Decompressor, FormatError, MasterKey};
 use super::crypto::begin_seal;
+use super::{Compressor, Decompressor, FormatError, MasterKey};
 
 /// Largest plain file. Restic writes index files of 50 000 blobs, about 10 MB; a snapshot of a million excludes would fit.
 pub const UNPACKED_PLAIN_MAX_BYTES: usize = 256 << 20;

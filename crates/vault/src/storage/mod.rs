@@ -3,11 +3,22 @@
 //! [`Storage`] is the one boundary between the engine and any place that keeps files: its doc is the contract, and
 //! [`battery::run`] is the test of it, run by every implementation. Added behaviour is one decorator a file.
 
+pub mod battery;
+mod counting;
 mod error;
+mod faulty;
 mod kind;
+mod object;
+mod recording;
+mod throttled;
 
+pub use counting::{Counting, OperationCounts};
 pub use error::{StorageError, StorageErrorKind};
+pub use faulty::{FaultPlan, Faulty};
 pub use kind::FileKind;
+pub use object::ObjectStorage;
+pub use recording::{LoggedChange, PowerLoss, Recording};
+pub use throttled::{Direction, RateLimits, Throttled};
 
 use bytes::Bytes;
 use std::fmt::Debug;
