@@ -11,19 +11,23 @@ mod cancel;
 mod error;
 pub mod format;
 mod ids;
+pub mod maintenance;
 mod password;
 pub mod read;
 pub mod repository;
 pub mod storage;
 
 pub use backup::{
-    Backup, BackupOptions, BackupSummary, BytesSource, Chunking, FileContent, FileSource, LocalFile,
-    SegmentSink, SinkClosed, SourceError, TreeBackupOptions, TreeBackupResult,
+    Backup, BackupOptions, BackupSummary, BytesSource, Chunking, FileContent, FileSource,
+    LocalFile, SegmentSink, SinkClosed, SourceError, TreeBackupOptions, TreeBackupResult,
 };
 pub use cancel::CancelFlag;
 pub use error::{Part, VaultError};
-pub use ids::{
-    BlobId, IndexId, KeyId, LockId, PackId, ParseIdError, RepositoryId, SnapshotId,
+pub use format::{BlobKind, KdfParams, Node, NodeKind, SnapshotFile, Time, Tree};
+pub use ids::{BlobId, IndexId, KeyId, LockId, PackId, ParseIdError, RepositoryId, SnapshotId};
+pub use maintenance::{
+    CheckOptions, CheckProgress, CheckReport, Loss, Problem, PruneOptions, PruneReport, ReadData,
+    RepairOptions, RepairReport,
 };
 pub use password::Password;
 pub use read::{ReadOptions, ReadStats, RestoreOptions, RestoreStats, VisitError};

@@ -1,0 +1,118 @@
+//! The second phase of a prune: deleting packs that left the index, once nobody can still count on them.
+
+use super::index_files::write_index;
+use super::marks::{self, StoredMark};
+use super::plan::UsedBlobs;
+use super::prune::PruneReport;
+use crate::cancel::CancelFlag;
+use crate::error::VaultError;
+use crate::format::IndexPack;
+use crate::ids::PackId;
+use crate::repository::{Repository, retry};
+use crate::storage::FileKind;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Deletions in flight at once: on remote storage each is a round trip.
+const PARALLEL_DELETES: usize = 8;
+
+/// Deletes or puts back the packs of all marks whose writers have ended.
+///
+/// A writer that began before a mark was sealed may have found blobs of its packs in the index and refer to them; when it has ended
+/// its snapshot is there, and the blobs count as used. A writer that began later never saw those packs.
+/// So: writers ended → look at snapshots → decide, in this order.
+pub(super) fn sweep(
+    repository: &Repository,
+    stored: Vec<StoredMark>,
+    used: impl FnOnce() -> Result<UsedBlobs, VaultError>,
+    cancel: &CancelFlag,
+    report: &mut PruneReport,
+) -> Result<(), VaultError> {
+    let mut ready = Vec::new();
+    for mark in stored {
+        match &mark.seal {
+            Some(seal) if !marks::is_waiting(repository, seal)? => ready.push(mark),
+            _ => report.packs_waiting += mark.mark.packs.len() as u64,
+        }
+    }
+    if ready.is_empty() {
+        return Ok(());
+    }
+    let used = used()?;
+    repository.refresh()?;
+    let indexed: HashSet<PackId> = repository
+        .index()
+        .view()
+        .packs()
+        .map(|(pack, _)| pack)
+        .collect();
+    for mark in ready {
+        let (needed, unneeded) = split(repository, &mark.mark.packs, &used, &indexed)?;
+        report.packs_put_back += needed.len() as u64;
+        write_index(repository, needed)?;
+        delete_packs(repository, &unneeded, cancel)?;
+        report.packs_deleted += unneeded.len() as u64;
+        report.blobs_deleted += unneeded
+            .iter()
+            .map(|pack| pack.blobs.len() as u64)
+            .sum::<u64>();
+        // A crash before this line only makes the next prune delete what is gone already.
+        marks::remove(repository, &mark.name)?;
+    }
+    repository.refresh()
+}
+
+/// Packs that a snapshot came to need, and packs that can go. Those that are in the index again are in neither.
+fn split(
+    repository: &Repository,
+    packs: &[IndexPack],
+    used: &UsedBlobs,
+    indexed: &HashSet<PackId>,
+) -> Result<(Vec<IndexPack>, Vec<IndexPack>), VaultError> {
+    let mut needed = Vec::new();
+    let mut unneeded = Vec::new();
+    for pack in packs.iter().filter(|pack| !indexed.contains(&pack.id)) {
+        let mut is_needed = false;
+        for entry in &pack.blobs {
+            if used.contains(entry) && repository.locate(entry.kind, &entry.id)?.is_none() {
+                is_needed = true;
+                break;
+            }
+        }
+        if is_needed {
+            needed.push(pack.clone());
+        } else {
+            unneeded.push(pack.clone());
+        }
+    }
+    Ok((needed, unneeded))
+}
+
+fn delete_packs(
+    repository: &Repository,
+    packs: &[IndexPack],
+    cancel: &CancelFlag,
+) -> Result<(), VaultError> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(), VaultError> {
+        while let Some(pack) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let name = pack.id.to_string();
+            retry(cancel, || {
+                repository.storage().delete(FileKind::Data, &name)
+            })?;
+        }
+        Ok(())
+    };
+    if packs.len() == 1 {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let count = PARALLEL_DELETES.min(packs.len());
+        let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            let crashed = |_| VaultError::Internal("deleting a pack panicked".to_owned());
+            worker.join().map_err(crashed)??;
+        }
+        Ok(())
+    })
+}
