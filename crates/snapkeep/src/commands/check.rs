@@ -6,7 +6,7 @@ use snapkeep_api::native::types::{Check, Job, ReadData};
 use super::Session;
 use crate::client::ConnectArgs;
 use crate::exit::{Exit, Failure};
-use crate::output::duration_ms;
+use crate::output::{bytes, duration_ms};
 
 /// Arguments of `snapkeep check`.
 #[derive(Debug, clap::Args)]
@@ -68,50 +68,68 @@ async fn work(arguments: CheckArgs, session: &Session) -> Result<Exit, Failure> 
         )
         .await?;
     let job = client.wait(accepted, output).await?;
-    let problems = problems(&job);
-    output.show(&job, |job| {
-        let took =
-            duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
-        let mut text = match problems.len() {
-            0 => format!("{}: no damage found ({took})", job.repository),
-            count => format!("{}: {count} problem(s) found ({took})", job.repository),
-        };
-        for problem in &problems {
-            text.push_str(&format!("\n  {problem}"));
-        }
-        if let Some(Value::Object(report)) = &job.result {
-            for (key, value) in report.iter().filter(|(_, value)| value.is_number()) {
-                text.push_str(&format!(
-                    "\n{:>12}  {}",
-                    value.to_string(),
-                    key.replace('_', " ")
-                ));
-            }
-        }
-        text
-    })?;
-    Ok(if problems.is_empty() {
-        Exit::Ok
-    } else {
-        Exit::Damaged
-    })
+    let damaged = is_damaged(&job);
+    output.show(&job, summary)?;
+    Ok(if damaged { Exit::Damaged } else { Exit::Ok })
 }
 
-/// The problems in a report, in words.
-fn problems(job: &Job) -> Vec<String> {
-    let listed = job
-        .result
-        .as_ref()
-        .and_then(|report| report.get("problems").or_else(|| report.get("errors")))
-        .and_then(Value::as_array);
-    let text = |problem: &Value| {
-        problem
-            .as_str()
-            .map_or_else(|| problem.to_string(), str::to_owned)
+fn reported<'a>(job: &'a Job, key: &str) -> Option<&'a Value> {
+    job.result.as_ref()?.get(key)
+}
+
+fn is_damaged(job: &Job) -> bool {
+    reported(job, "problem_count").and_then(Value::as_u64) != Some(0)
+}
+
+fn summary(job: &Job) -> String {
+    let took =
+        duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
+    let number = |key: &str| reported(job, key).and_then(Value::as_u64).unwrap_or(0);
+    let read = match number("packs_read") {
+        0 => "no pack was read; --read-data reads them all".to_owned(),
+        packs => format!("{packs} read, {}", bytes(number("bytes_read"))),
     };
-    listed
-        .map(|problems| problems.iter().map(text).collect())
+    let seen = format!(
+        "{} snapshot(s), {} folder(s), {} pack(s), {read}; {took}",
+        number("snapshots"),
+        number("trees"),
+        number("packs")
+    );
+    if !is_damaged(job) {
+        return format!("{}: no damage found\n  {seen}", job.repository);
+    }
+    let mut text = format!(
+        "{}: {} problem(s) found\n  {seen}",
+        job.repository,
+        number("problem_count")
+    );
+    for problem in listed(job, "problems") {
+        text.push_str(&format!(
+            "\n  {} {}: {}",
+            word(problem, "part"),
+            word(problem, "id"),
+            word(problem, "detail")
+        ));
+    }
+    for loss in listed(job, "losses") {
+        text.push_str(&format!(
+            "\n  lost: {} of snapshot {}",
+            word(loss, "path"),
+            word(loss, "snapshot")
+        ));
+    }
+    text
+}
+
+fn listed<'a>(job: &'a Job, key: &str) -> &'a [Value] {
+    reported(job, key)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
         .unwrap_or_default()
+}
+
+fn word<'a>(entry: &'a Value, key: &str) -> &'a str {
+    entry.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -33,26 +33,43 @@ async fn work(arguments: PruneArgs, session: &Session) -> Result<Exit, Failure> 
         .post(&["repositories", &arguments.repository, "prune"], &())
         .await?;
     let job = client.wait(accepted, output).await?;
-    output.show(&job, |job| {
-        let number = |key: &str| {
-            job.result
-                .as_ref()
-                .and_then(|result| result.get(key))
-                .and_then(serde_json::Value::as_u64)
-        };
-        let took =
-            duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
-        let mut text = format!("pruned {} in {took}", job.repository);
-        for (key, words) in [
-            ("deleted_bytes", "deleted now"),
-            ("freed_bytes", "freed"),
-            ("marked_bytes", "marked, deleted by a later prune"),
-        ] {
-            if let Some(count) = number(key) {
-                text.push_str(&format!("\n{:>12}  {words}", bytes(count)));
-            }
-        }
-        text
-    })?;
+    output.show(&job, summary)?;
     Ok(Exit::Ok)
+}
+
+fn summary(job: &Job) -> String {
+    let took =
+        duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
+    let number = |key: &str| {
+        let result = job.result.as_ref()?;
+        result.get(key)?.as_u64().filter(|count| *count > 0)
+    };
+    let mut text = format!(
+        "pruned {} in {took}: {} reclaimed",
+        job.repository,
+        bytes(number("bytes_reclaimed").unwrap_or(0))
+    );
+    let details = [
+        ("packs_deleted", "pack(s) deleted"),
+        (
+            "packs_waiting",
+            "pack(s) wait until every writer that may have seen them has ended; a later prune deletes them",
+        ),
+        (
+            "packs_put_back",
+            "marked pack(s) put back, because a snapshot came to need them",
+        ),
+    ];
+    for (key, words) in details {
+        if let Some(count) = number(key) {
+            text.push_str(&format!("\n{count:>8} {words}"));
+        }
+    }
+    if let Some(kept) = number("bytes_unused_kept") {
+        text.push_str(&format!(
+            "\n  {} of unneeded data stay in packs that are mostly needed",
+            bytes(kept)
+        ));
+    }
+    text
 }

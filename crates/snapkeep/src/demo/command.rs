@@ -351,9 +351,7 @@ async fn check(client: &DemoClient<'_>, story: &Story) -> Result<(), Failure> {
             continue;
         }
         story.answer(&json!({"state": job["state"], "result": job["result"]}).to_string());
-        let damage = job["result"]["problems"]
-            .as_array()
-            .is_some_and(|problems| !problems.is_empty());
+        let damage = job["result"]["problem_count"] != json!(0);
         if state != JobState::Succeeded || damage {
             return Err(Failure::new(
                 Exit::Damaged,
