@@ -1,10 +1,10 @@
 //! The end of a backup: last packs, index, snapshot, in this order.
 
 use super::BackupSummary;
+use super::packer::PACK_TARGET_BYTES;
 use super::session::{Session, lock};
 use super::source::SinkClosed;
 use super::upload::Uploads;
-use super::packer::PACK_TARGET_BYTES;
 use crate::error::VaultError;
 use crate::format::{Compressor, FormatError, PackBuilder, SnapshotFile, Time};
 use crate::ids::SnapshotId;
@@ -53,7 +53,10 @@ pub(super) fn finish(
 fn upload_last_packs(session: &Arc<Session>) -> Result<(), VaultError> {
     let key = session.repository.master_key();
     let mut workers = session.take_idle_workers();
-    let builders = workers.iter_mut().filter_map(|worker| worker.packer.take_builder()).collect();
+    let builders = workers
+        .iter_mut()
+        .filter_map(|worker| worker.packer.take_builder())
+        .collect();
     let mut packs = Vec::new();
     if let Some(worker) = workers.first_mut() {
         for builder in combine(builders)? {

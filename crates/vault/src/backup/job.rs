@@ -142,7 +142,9 @@ impl Backup {
             last = Some((*id, length));
             total += length;
         }
-        self.session.bytes_processed.fetch_add(total, Ordering::Relaxed);
+        self.session
+            .bytes_processed
+            .fetch_add(total, Ordering::Relaxed);
         let progress = &self.session.options.progress;
         progress.bytes_adopted.fetch_add(total, Ordering::Relaxed);
         Ok(total)

@@ -75,7 +75,9 @@ impl NewBlobs {
 
     fn shard(&self, id: &BlobId) -> MutexGuard<'_, Shard> {
         let number = usize::from(id.as_bytes()[0]) % SHARDS;
-        self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[number]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,11 +88,20 @@ mod tests {
     #[test]
     fn a_blob_is_claimed_once_whatever_the_number_of_workers() {
         let blobs = NewBlobs::new();
-        let ids: Vec<BlobId> = (0..1000_u32).map(|n| BlobId::of(&n.to_le_bytes())).collect();
+        let ids: Vec<BlobId> = (0..1000_u32)
+            .map(|n| BlobId::of(&n.to_le_bytes()))
+            .collect();
         let claimed: usize = std::thread::scope(|scope| {
-            let claim_all = || ids.iter().filter(|id| blobs.claim(BlobKind::Data, id, 4)).count();
+            let claim_all = || {
+                ids.iter()
+                    .filter(|id| blobs.claim(BlobKind::Data, id, 4))
+                    .count()
+            };
             let workers: Vec<_> = (0..4).map(|_| scope.spawn(claim_all)).collect();
-            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap())
+                .sum()
         });
         assert_eq!(claimed, 1000);
         assert_eq!(blobs.length(BlobKind::Data, &ids[0]), Some(4));

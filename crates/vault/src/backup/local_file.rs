@@ -71,13 +71,21 @@ impl LocalFile {
         let is_small = self.size_bytes <= SMALL_BYTES;
         let mut position = start;
         while position < end {
-            let data_start = if is_small { position } else { next_data(file, position, end) };
+            let data_start = if is_small {
+                position
+            } else {
+                next_data(file, position, end)
+            };
             if data_start > position {
                 sink.hole(data_start - position)?;
                 position = data_start;
                 continue;
             }
-            let data_end = if is_small { end } else { next_hole(file, position, end) };
+            let data_end = if is_small {
+                end
+            } else {
+                next_hole(file, position, end)
+            };
             while position < data_end {
                 let wanted = (data_end - position).min(SEGMENT_BYTES as u64) as usize;
                 let room = sink.reserve(wanted)?;
@@ -87,7 +95,10 @@ impl LocalFile {
                     Err(error) => return Err(self.failed(error)),
                 };
                 if read == 0 {
-                    let cause = io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read");
+                    let cause = io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "it became shorter while it was read",
+                    );
                     return Err(self.failed(cause));
                 }
                 sink.advance(read);
@@ -128,7 +139,10 @@ impl FileSource for LocalFile {
             Some(file) => self.read_range(file, start, end, sink),
             None => {
                 let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-                let opened = OpenOptions::new().read(true).custom_flags(flags).open(&self.path);
+                let opened = OpenOptions::new()
+                    .read(true)
+                    .custom_flags(flags)
+                    .open(&self.path);
                 let file = opened.map_err(|error| self.failed(error))?;
                 self.read_range(&file, start, end, sink)
             }

@@ -92,7 +92,11 @@ impl Packer {
     }
 
     /// Ends any pack, as [`finish`](Self::finish).
-    pub fn seal(&mut self, key: &MasterKey, builder: PackBuilder) -> Result<FinishedPack, VaultError> {
+    pub fn seal(
+        &mut self,
+        key: &MasterKey,
+        builder: PackBuilder,
+    ) -> Result<FinishedPack, VaultError> {
         let pack = builder.finish(key);
         let first = rand::random_range(0..VERIFY_ONE_IN).min(pack.entries.len() - 1);
         for entry in pack.entries.iter().skip(first).step_by(VERIFY_ONE_IN) {
@@ -125,7 +129,9 @@ impl Packer {
             return Ok(true);
         };
         self.scratch.clear();
-        let compressed = probe.compress_into(&self.sample, &mut self.scratch).map_err(failed)?;
+        let compressed = probe
+            .compress_into(&self.sample, &mut self.scratch)
+            .map_err(failed)?;
         Ok(compressed * 100 < self.sample.len() * 97)
     }
 }
@@ -156,18 +162,34 @@ mod tests {
         let key = MasterKey::generate();
         let mut packer = Packer::new(BlobKind::Data, 3).unwrap();
         let text = b"the quick brown fox ".repeat(50_000);
-        for plain in [noise(1 << 20), noise(1 << 20), text.clone(), text[1..].to_vec()] {
-            packer.add(&key, BlobId::of(&plain), &plain, || None).unwrap();
+        for plain in [
+            noise(1 << 20),
+            noise(1 << 20),
+            text.clone(),
+            text[1..].to_vec(),
+        ] {
+            packer
+                .add(&key, BlobId::of(&plain), &plain, || None)
+                .unwrap();
         }
         let pack = packer.finish(&key).unwrap().unwrap();
-        let is_compressed: Vec<bool> =
-            pack.entries.iter().map(|entry| entry.uncompressed_length.is_some()).collect();
+        let is_compressed: Vec<bool> = pack
+            .entries
+            .iter()
+            .map(|entry| entry.uncompressed_length.is_some())
+            .collect();
         assert_eq!(is_compressed, [false, false, true, true]);
     }
 
     #[test]
     fn an_empty_pack_is_not_finished() {
         let key = MasterKey::generate();
-        assert!(Packer::new(BlobKind::Data, 3).unwrap().finish(&key).unwrap().is_none());
+        assert!(
+            Packer::new(BlobKind::Data, 3)
+                .unwrap()
+                .finish(&key)
+                .unwrap()
+                .is_none()
+        );
     }
 }

@@ -94,7 +94,8 @@ impl Segment<'_> {
 
     fn drain_largest(&mut self, is_end: bool) -> Result<(), SinkClosed> {
         while self.end - self.start > MAX_BLOB_BYTES {
-            self.writer.store(&self.bytes[self.start..self.start + MAX_BLOB_BYTES])?;
+            self.writer
+                .store(&self.bytes[self.start..self.start + MAX_BLOB_BYTES])?;
             self.start += MAX_BLOB_BYTES;
         }
         self.store_rest(is_end)
@@ -144,7 +145,11 @@ impl Segment<'_> {
 }
 
 /// Cuts `data` by content; the number of bytes stored. Without `is_end` the last chunk, whose end is not certain, is left.
-fn cut_by_content(writer: &mut BlobWriter<'_>, data: &[u8], is_end: bool) -> Result<usize, SinkClosed> {
+fn cut_by_content(
+    writer: &mut BlobWriter<'_>,
+    data: &[u8],
+    is_end: bool,
+) -> Result<usize, SinkClosed> {
     let chunks = FastCDC::new(data, CHUNK_MIN_BYTES, CHUNK_AVERAGE_BYTES, MAX_BLOB_BYTES);
     let mut stored = 0;
     for chunk in chunks {
@@ -179,7 +184,11 @@ impl SegmentSink for Segment<'_> {
     }
 
     fn advance(&mut self, len: usize) {
-        assert!(len <= self.reserved, "{len} bytes where {} were reserved", self.reserved);
+        assert!(
+            len <= self.reserved,
+            "{len} bytes where {} were reserved",
+            self.reserved
+        );
         self.reserved = 0;
         self.end += len;
     }

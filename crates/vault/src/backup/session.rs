@@ -6,10 +6,10 @@ use super::source::SinkClosed;
 use super::store::Worker;
 use super::upload::Uploads;
 use super::{BackupOptions, packer::PACK_TARGET_BYTES};
+use crate::blob_index::RunBuilder;
 use crate::error::VaultError;
 use crate::format::{BlobKind, Compressor, IndexFile, IndexPack, pack::FinishedPack};
 use crate::ids::{BlobId, IndexId, PackId};
-use crate::blob_index::RunBuilder;
 use crate::repository::{Repository, RepositoryLock, RunningWriter, retry_unless};
 use crate::storage::{FileKind, PutMode};
 use bytes::Bytes;
@@ -81,7 +81,11 @@ impl Session {
             tree_blobs: AtomicU64::new(0),
             bytes_processed: AtomicU64::new(0),
             unindexed: Mutex::new(Vec::new()),
-            workers: Mutex::new(WorkerPool { idle: Vec::new(), count: 0, limit }),
+            workers: Mutex::new(WorkerPool {
+                idle: Vec::new(),
+                count: 0,
+                limit,
+            }),
             worker_returned: Condvar::new(),
             failure: Mutex::new(None),
             is_stopped: AtomicBool::new(false),
@@ -159,16 +163,19 @@ impl Session {
     }
 
     /// Takes a worker, waiting for one if as many as memory allows are busy.
-    pub fn take_worker(&self) -> Result<Worker, VaultError> {
+    pub fn take_worker(&self) -> Result<Worker, SinkClosed> {
         let mut pool = lock(&self.workers);
         loop {
-            self.check_failure()?;
+            self.check()?;
             if let Some(worker) = pool.idle.pop() {
                 return Ok(worker);
             }
             if pool.count < pool.limit {
                 pool.count += 1;
-                return Worker::new(self.options.zstd_level);
+                return Worker::new(self.options.zstd_level).map_err(|error| {
+                    self.fail(error);
+                    SinkClosed
+                });
             }
             let waited = self.worker_returned.wait_timeout(pool, POLL);
             pool = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -232,15 +239,25 @@ impl Session {
 
     /// Writes one index file for packs that are durable. From here on other backups may rely on their blobs, so that `abort` leaves them.
     fn write_index(&self, packs: Vec<IndexPack>) -> Result<(), VaultError> {
-        let file = IndexFile { supersedes: Vec::new(), packs };
+        let file = IndexFile {
+            supersedes: Vec::new(),
+            packs,
+        };
         let sealed = Compressor::new(self.options.zstd_level)
             .and_then(|mut compressor| file.seal(self.repository.master_key(), &mut compressor))
-            .map_err(|error| VaultError::Internal(format!("an index cannot be encoded: {error}")))?;
+            .map_err(|error| {
+                VaultError::Internal(format!("an index cannot be encoded: {error}"))
+            })?;
         let id = IndexId::of(&sealed);
         let data = Bytes::from(sealed);
         let storage = self.repository.storage();
         let written = retry_unless(&|| self.is_ending(), || {
-            storage.put(FileKind::Index, &id.to_string(), data.clone(), PutMode::Overwrite)
+            storage.put(
+                FileKind::Index,
+                &id.to_string(),
+                data.clone(),
+                PutMode::Overwrite,
+            )
         });
         if let Err(error) = written {
             // It may have arrived all the same; then its packs must stay.
@@ -260,9 +277,13 @@ impl Session {
 
     /// Whether the lock was held all the time.
     pub fn check_lock(&self) -> Result<(), VaultError> {
-        if lock(&self.lock).as_ref().is_some_and(RepositoryLock::is_lost) {
+        if lock(&self.lock)
+            .as_ref()
+            .is_some_and(RepositoryLock::is_lost)
+        {
             return Err(VaultError::Locked {
-                by: "someone else, perhaps: the lock of this backup could not be refreshed".to_owned(),
+                by: "someone else, perhaps: the lock of this backup could not be refreshed"
+                    .to_owned(),
                 since: "about 25 minutes ago".to_owned(),
             });
         }
@@ -284,8 +305,10 @@ impl Session {
         self.is_aborted.store(true, Ordering::Release);
         self.uploads.close();
         let is_idle = self.uploads.wait_idle(PATIENCE);
-        let packs: Vec<PackId> =
-            std::mem::take(&mut *lock(&self.unindexed)).iter().map(|pack| pack.id).collect();
+        let packs: Vec<PackId> = std::mem::take(&mut *lock(&self.unindexed))
+            .iter()
+            .map(|pack| pack.id)
+            .collect();
         self.remove_packs(&packs);
         if is_idle {
             self.release_lock();
@@ -301,7 +324,10 @@ impl Session {
 
     fn remove_packs(&self, packs: &[PackId]) {
         for pack in packs {
-            let removed = self.repository.storage().delete(FileKind::Data, &pack.to_string());
+            let removed = self
+                .repository
+                .storage()
+                .delete(FileKind::Data, &pack.to_string());
             if let Err(error) = removed {
                 tracing::warn!(%pack, %error, "a pack of an aborted backup stays until the next prune");
             }
@@ -311,7 +337,10 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Session").field("repository", &self.repository).finish_non_exhaustive()
+        formatter
+            .debug_struct("Session")
+            .field("repository", &self.repository)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,12 +1,12 @@
 //! Workers: each takes segments from read to finished pack.
 
+use super::FileContent;
 use super::packer::Packer;
 use super::segment::SegmentBuffer;
 use super::session::{Session, lock};
 use super::source::{Chunking, FileSource, MAX_BLOB_BYTES, SinkClosed, SourceError};
 use super::upload::Uploads;
 use super::zeros::{ZERO_BLOB_BYTES, ZEROS, zero_blob_id};
-use super::FileContent;
 use crate::error::VaultError;
 use crate::format::BlobKind;
 use crate::ids::BlobId;
@@ -72,7 +72,11 @@ impl BlobWriter<'_> {
 
     /// [`store_zeros`](Self::store_zeros) where there may be none.
     pub fn store_zeros_if_any(&mut self, len: u64) -> Result<(), SinkClosed> {
-        if len == 0 { Ok(()) } else { self.store_zeros(len) }
+        if len == 0 {
+            Ok(())
+        } else {
+            self.store_zeros(len)
+        }
     }
 
     fn append(&mut self, id: BlobId, len: u64, count: u64) {
@@ -105,7 +109,9 @@ impl BlobWriter<'_> {
             return Ok(0);
         }
         let key = session.repository.master_key();
-        let stored = self.packer.add(key, id, plain, || session.uploads.spare())?;
+        let stored = self
+            .packer
+            .add(key, id, plain, || session.uploads.spare())?;
         session.count_new(BlobKind::Data, plain.len(), stored);
         if self.packer.is_full()
             && let Some(pack) = self.packer.finish(key)?
@@ -143,7 +149,9 @@ pub(super) fn store_files(
         if let Chunking::Fixed(size) = file.chunking()
             && (size == 0 || size as usize > MAX_BLOB_BYTES)
         {
-            return Err(VaultError::Internal(format!("blocks of {size} bytes are not possible")));
+            return Err(VaultError::Internal(format!(
+                "blocks of {size} bytes are not possible"
+            )));
         }
     }
     // Number of the first segment of each file, counted over all files.
@@ -153,27 +161,36 @@ pub(super) fn store_files(
         starts.push(total);
         total += file.segments();
     }
-    let claims = Claims { files, starts, total, next: AtomicUsize::new(0) };
+    let claims = Claims {
+        files,
+        starts,
+        total,
+        next: AtomicUsize::new(0),
+    };
     let thread_count = session.worker_limit().min(total);
     let mut stored = if thread_count <= 1 {
-        work(session, &claims)?
+        work(session, &claims).unwrap_or_default()
     } else {
         let results: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..thread_count).map(|_| scope.spawn(|| work(session, &claims))).collect();
-            threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+            let threads: Vec<_> = (0..thread_count)
+                .map(|_| scope.spawn(|| work(session, &claims)))
+                .collect();
+            threads
+                .into_iter()
+                .map(std::thread::ScopedJoinHandle::join)
+                .collect()
         });
         let mut stored = Vec::with_capacity(total);
         for result in results {
             match result {
                 Ok(Ok(segments)) => stored.extend(segments),
-                // The first error was kept by the session.
-                Ok(Err(error)) => session.fail(error),
+                Ok(Err(SinkClosed)) => {}
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
         stored
     };
+    // Workers leave the reason with the session, so that the first one counts.
     session.check_failure()?;
     stored.sort_unstable_by_key(|segment| (segment.file, segment.segment));
     let mut contents = Vec::with_capacity(files.len());
@@ -182,7 +199,9 @@ pub(super) fn store_files(
         contents[segment.file].append(segment.content);
     }
     let processed: u64 = contents.iter().map(|content| content.size_bytes).sum();
-    session.bytes_processed.fetch_add(processed, Ordering::Relaxed);
+    session
+        .bytes_processed
+        .fetch_add(processed, Ordering::Relaxed);
     Ok(contents)
 }
 
@@ -205,7 +224,7 @@ impl Claims<'_> {
     }
 }
 
-fn work(session: &Arc<Session>, claims: &Claims<'_>) -> Result<Vec<StoredSegment>, VaultError> {
+fn work(session: &Arc<Session>, claims: &Claims<'_>) -> Result<Vec<StoredSegment>, SinkClosed> {
     let mut stored = Vec::new();
     let Some(mut claimed) = claims.next() else {
         return Ok(stored);
@@ -214,13 +233,17 @@ fn work(session: &Arc<Session>, claims: &Claims<'_>) -> Result<Vec<StoredSegment
     loop {
         let (file, segment) = claimed;
         match store_segment(session, &mut worker, claims.files[file], segment) {
-            Ok(content) => stored.push(StoredSegment { file, segment, content }),
+            Ok(content) => stored.push(StoredSegment {
+                file,
+                segment,
+                content,
+            }),
             Err(error) => {
                 if let Some(error) = error {
                     session.fail(error);
                 }
                 session.return_worker(worker);
-                return Err(session.take_failure());
+                return Err(SinkClosed);
             }
         }
         match claims.next() {
@@ -273,7 +296,11 @@ pub(super) fn store_tree(session: &Arc<Session>, plain: &[u8]) -> Result<BlobId,
     let mut packer = lock(&session.tree_packer);
     let stored = packer.add(key, id, plain, || session.uploads.spare())?;
     session.count_new(BlobKind::Tree, plain.len(), stored);
-    let finished = if packer.is_full() { packer.finish(key)? } else { None };
+    let finished = if packer.is_full() {
+        packer.finish(key)?
+    } else {
+        None
+    };
     drop(packer);
     if let Some(pack) = finished {
         Uploads::submit(session, pack).map_err(|SinkClosed| session.take_failure())?;

@@ -67,14 +67,17 @@ impl Backup {
             let started = std::thread::Builder::new()
                 .name("vault-walk".to_owned())
                 .spawn_scoped(scope, move || walk(&repository, root, parent, &sender));
-            started.map_err(|error| VaultError::Internal(format!("no thread can be started: {error}")))?;
+            started.map_err(|error| {
+                VaultError::Internal(format!("no thread can be started: {error}"))
+            })?;
             let mut folder = Folder::new(self);
             // Dropped on an error, which ends the walk.
             for event in receiver.into_iter().flatten() {
                 folder.take(event)?;
             }
             folder.flush()?;
-            let missing_root = || VaultError::Internal("the walk over a folder has no end".to_owned());
+            let missing_root =
+                || VaultError::Internal("the walk over a folder has no end".to_owned());
             Ok((folder.root.ok_or_else(missing_root)?, folder.result))
         })
     }
@@ -132,7 +135,11 @@ impl<'a> Folder<'a> {
                     self.complete(number, |dir| dir.is_walked = true)?;
                 }
             }
-            Event::File { node, path, previous } => self.take_file(node, path, previous)?,
+            Event::File {
+                node,
+                path,
+                previous,
+            } => self.take_file(node, path, previous)?,
             Event::Other(node) => {
                 if let Some(dir) = self.current() {
                     dir.nodes.push(node);
@@ -159,18 +166,26 @@ impl<'a> Folder<'a> {
         }
         let number = self.next_dir;
         self.next_dir += 1;
-        self.dirs.insert(number, OpenDir {
-            node,
-            nodes: Vec::new(),
-            missing: 0,
-            is_walked: false,
-            parent: self.path.last().copied(),
-            previous,
-        });
+        self.dirs.insert(
+            number,
+            OpenDir {
+                node,
+                nodes: Vec::new(),
+                missing: 0,
+                is_walked: false,
+                parent: self.path.last().copied(),
+                previous,
+            },
+        );
         self.path.push(number);
     }
 
-    fn take_file(&mut self, mut node: Node, path: PathBuf, previous: PreviousFile) -> Result<(), VaultError> {
+    fn take_file(
+        &mut self,
+        mut node: Node,
+        path: PathBuf,
+        previous: PreviousFile,
+    ) -> Result<(), VaultError> {
         let counter = match previous {
             PreviousFile::None => &mut self.result.files_new,
             PreviousFile::Changed => &mut self.result.files_changed,
@@ -204,7 +219,12 @@ impl<'a> Folder<'a> {
         }
         dir.missing += 1;
         let node = dir.nodes.len() - 1;
-        self.batch.push(PendingFile { dir: number, node, path, size_bytes });
+        self.batch.push(PendingFile {
+            dir: number,
+            node,
+            path,
+            size_bytes,
+        });
         self.batch_bytes += size_bytes;
         if self.batch.len() >= BATCH_FILES || self.batch_bytes >= BATCH_BYTES {
             self.flush()?;
@@ -220,10 +240,17 @@ impl<'a> Folder<'a> {
             .iter_mut()
             .map(|file| LocalFile::lazy(std::mem::take(&mut file.path), file.size_bytes))
             .collect();
-        let files: Vec<&dyn FileSource> = sources.iter().map(|source| source as &dyn FileSource).collect();
+        let files: Vec<&dyn FileSource> = sources
+            .iter()
+            .map(|source| source as &dyn FileSource)
+            .collect();
         let contents = self.backup.store_files(&files)?;
         for (file, content) in batch.into_iter().zip(contents) {
-            let FileContent { content, size_bytes, .. } = content;
+            let FileContent {
+                content,
+                size_bytes,
+                ..
+            } = content;
             self.result.bytes += size_bytes;
             self.complete(file.dir, |dir| {
                 dir.missing -= 1;
@@ -234,18 +261,27 @@ impl<'a> Folder<'a> {
     }
 
     /// Changes a directory and stores it if it is complete now; then perhaps its parent, and so on.
-    fn complete(&mut self, number: u64, change: impl FnOnce(&mut OpenDir)) -> Result<(), VaultError> {
+    fn complete(
+        &mut self,
+        number: u64,
+        change: impl FnOnce(&mut OpenDir),
+    ) -> Result<(), VaultError> {
         let Some(dir) = self.dirs.get_mut(&number) else {
             return Ok(());
         };
         change(dir);
         let mut number = number;
-        while self.dirs.get(&number).is_some_and(|dir| dir.is_walked && dir.missing == 0) {
+        while self
+            .dirs
+            .get(&number)
+            .is_some_and(|dir| dir.is_walked && dir.missing == 0)
+        {
             let Some(dir) = self.dirs.remove(&number) else {
                 return Ok(());
             };
-            let tree = Tree::new(dir.nodes)
-                .map_err(|error| VaultError::Internal(format!("a directory cannot be stored: {error}")))?;
+            let tree = Tree::new(dir.nodes).map_err(|error| {
+                VaultError::Internal(format!("a directory cannot be stored: {error}"))
+            })?;
             let id = self.backup.save_tree(&tree)?;
             let counter = match dir.previous {
                 None => &mut self.result.dirs_new,
@@ -253,8 +289,9 @@ impl<'a> Folder<'a> {
                 Some(_) => &mut self.result.dirs_changed,
             };
             *counter += 1;
-            let Some((parent_number, parent)) =
-                dir.parent.and_then(|parent| Some((parent, self.dirs.get_mut(&parent)?)))
+            let Some((parent_number, parent)) = dir
+                .parent
+                .and_then(|parent| Some((parent, self.dirs.get_mut(&parent)?)))
             else {
                 self.root = Some(id);
                 return Ok(());

@@ -114,7 +114,11 @@ impl Walker<'_> {
                 }
                 NodeKind::File => {
                     let previous = compare(&node, previous);
-                    self.emit(Event::File { node, path, previous })?;
+                    self.emit(Event::File {
+                        node,
+                        path,
+                        previous,
+                    })?;
                 }
                 _ => self.emit(Event::Other(node))?,
             }
@@ -122,7 +126,12 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn enter(&mut self, path: PathBuf, node: Node, previous: Option<BlobId>) -> Result<Level, Closed> {
+    fn enter(
+        &mut self,
+        path: PathBuf,
+        node: Node,
+        previous: Option<BlobId>,
+    ) -> Result<Level, Closed> {
         self.emit(Event::Enter { node, previous })?;
         let names = match list(&path) {
             Ok((names, problems)) => {
@@ -144,7 +153,11 @@ impl Walker<'_> {
                 Vec::new()
             }
         };
-        Ok(Level { path, names, previous })
+        Ok(Level {
+            path,
+            names,
+            previous,
+        })
     }
 
     fn emit(&mut self, event: Event) -> Result<(), Closed> {
@@ -158,7 +171,10 @@ impl Walker<'_> {
 }
 
 /// Names and metadata in a directory, descending by name, and what is wrong with others.
-#[allow(clippy::type_complexity, reason = "two lists that are taken apart at once")]
+#[allow(
+    clippy::type_complexity,
+    reason = "two lists that are taken apart at once"
+)]
 fn list(path: &Path) -> io::Result<(Vec<(OsString, Metadata)>, Vec<String>)> {
     let mut names = Vec::new();
     let mut problems = Vec::new();
@@ -175,7 +191,8 @@ fn list(path: &Path) -> io::Result<(Vec<(OsString, Metadata)>, Vec<String>)> {
 
 fn take_previous(previous: &mut [Option<Node>], name: &[u8]) -> Option<Node> {
     // Taken ones lie before the wanted name, as names come in order.
-    let at = previous.partition_point(|node| node.as_ref().is_none_or(|node| node.name.as_slice() < name));
+    let at = previous
+        .partition_point(|node| node.as_ref().is_none_or(|node| node.name.as_slice() < name));
     previous.get_mut(at)?.take_if(|node| node.name == name)
 }
 
@@ -251,7 +268,11 @@ fn extended_attributes(path: &Path) -> Option<Vec<ExtendedAttribute>> {
     let mut names = [0_u8; 4096];
     let length = rustix::fs::llistxattr(path, &mut names[..]).ok()?;
     let mut attributes = Vec::new();
-    for name in names.get(..length)?.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+    for name in names
+        .get(..length)?
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
         let mut value = vec![0; ATTRIBUTE_MAX_BYTES];
         let Ok(length) = rustix::fs::lgetxattr(path, name, &mut value[..]) else {
             continue;

@@ -59,7 +59,9 @@ impl Uploads {
             .spawn(move || run_uploads(&for_thread));
         if let Err(error) = started {
             lock(&uploads.state).threads -= 1;
-            session.fail(VaultError::Internal(format!("no thread can be started: {error}")));
+            session.fail(VaultError::Internal(format!(
+                "no thread can be started: {error}"
+            )));
             return Err(SinkClosed);
         }
         Ok(())
@@ -94,7 +96,11 @@ impl Uploads {
             if left.is_zero() {
                 return false;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         true
     }
@@ -146,7 +152,8 @@ struct PanicGuard<'a>(&'a Session);
 
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
-        self.0.fail(VaultError::Internal("an upload has panicked".to_owned()));
+        self.0
+            .fail(VaultError::Internal("an upload has panicked".to_owned()));
         lock(&self.0.uploads.state).threads -= 1;
         self.0.uploads.changed.notify_all();
         self.0.upload_thread_ended();

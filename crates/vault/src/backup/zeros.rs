@@ -26,7 +26,9 @@ pub fn zero_blob_id() -> BlobId {
 pub(crate) fn is_zero(data: &[u8]) -> bool {
     const STEP: usize = 4096;
     data.first().is_none_or(|byte| *byte == 0)
-        && data.chunks(STEP).all(|chunk| *chunk == ZEROS[..chunk.len()])
+        && data
+            .chunks(STEP)
+            .all(|chunk| *chunk == ZEROS[..chunk.len()])
 }
 
 /// The first run of zeros in `data` that is worth a hole: its start and length, a multiple of [`ZERO_BLOB_BYTES`].

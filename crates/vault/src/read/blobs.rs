@@ -146,7 +146,10 @@ impl Job<'_> {
                     stats
                 };
                 let threads: Vec<_> = (0..thread_count).map(|_| scope.spawn(work)).collect();
-                threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+                threads
+                    .into_iter()
+                    .map(std::thread::ScopedJoinHandle::join)
+                    .collect()
             });
             for result in results {
                 match result {
@@ -155,7 +158,11 @@ impl Job<'_> {
                 }
             }
         }
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failure = self
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         failure.map_or(Ok(stats), Err)
     }
 
@@ -170,7 +177,11 @@ impl Job<'_> {
     fn read_claimed(&self, stats: &mut ReadStats) -> Result<(), VaultError> {
         let mut fetcher = Fetcher::new(self.repository, &self.options.cancel)?;
         let mut copy = Vec::new();
-        while let Some(read) = self.plan.reads.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(read) = self
+            .plan
+            .reads
+            .get(self.next.fetch_add(1, Ordering::Relaxed))
+        {
             if self.is_stopped.load(Ordering::Acquire) {
                 return Ok(());
             }
@@ -188,7 +199,9 @@ impl Job<'_> {
                         }
                     }
                 }
-                Ok(None) => self.visit_elsewhere(&mut fetcher, read, "its pack is missing", stats)?,
+                Ok(None) => {
+                    self.visit_elsewhere(&mut fetcher, read, "its pack is missing", stats)?
+                }
                 Err(VaultError::Storage(error)) if !error.is_transient() => {
                     // A pack that is shorter than the index says, for instance.
                     self.visit_elsewhere(&mut fetcher, read, &error.to_string(), stats)?;
@@ -212,7 +225,8 @@ impl Job<'_> {
             }
             let start = (u64::from(blob.entry.offset) - read.offset) as usize;
             let sealed = bytes.get_mut(start..start + blob.entry.length as usize);
-            let sealed = sealed.ok_or_else(|| VaultError::Internal("a read is too short".to_owned()))?;
+            let sealed =
+                sealed.ok_or_else(|| VaultError::Internal("a read is too short".to_owned()))?;
             let problem = match fetcher.open(&blob.entry, sealed) {
                 Ok(plain) => {
                     self.visit_positions(blob.positions.clone(), plain, stats)?;

@@ -33,10 +33,19 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Reads a range of a pack; `None` if there is no such pack.
-    pub fn read(&self, pack: &PackId, offset: u64, length: u64) -> Result<Option<Bytes>, VaultError> {
+    pub fn read(
+        &self,
+        pack: &PackId,
+        offset: u64,
+        length: u64,
+    ) -> Result<Option<Bytes>, VaultError> {
         let name = pack.to_string();
         retry(self.cancel, || {
-            match self.repository.storage().get_range(FileKind::Data, &name, offset, length) {
+            match self
+                .repository
+                .storage()
+                .get_range(FileKind::Data, &name, offset, length)
+            {
                 Err(error) if error.is_not_found() => Ok(None),
                 result => result.map(Some),
             }
@@ -44,7 +53,11 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Opens a blob where it lies in memory.
-    pub fn open<'b>(&'b mut self, entry: &PackEntry, sealed: &'b mut [u8]) -> Result<&'b [u8], String> {
+    pub fn open<'b>(
+        &'b mut self,
+        entry: &PackEntry,
+        sealed: &'b mut [u8],
+    ) -> Result<&'b [u8], String> {
         let key = self.repository.master_key();
         open_blob(key, entry, sealed, &mut self.decompressor, &mut self.plain)
             .map_err(|error| error.to_string())
@@ -98,7 +111,13 @@ impl<'a> Fetcher<'a> {
         sealed.clear();
         sealed.extend_from_slice(&bytes);
         let key = self.repository.master_key();
-        let opened = open_blob(key, &entry, &mut sealed, &mut self.decompressor, &mut self.plain);
+        let opened = open_blob(
+            key,
+            &entry,
+            &mut sealed,
+            &mut self.decompressor,
+            &mut self.plain,
+        );
         let result = match opened {
             Ok(plain) if entry.uncompressed_length.is_none() => Ok(Some(plain.to_vec())),
             Ok(_) => Ok(None),

@@ -48,7 +48,9 @@ impl Repository {
             let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
             let start = offsets[position];
             // Content that is proved has the length that its index entry told, or the entry lied.
-            let room = file.get_mut(start..start + plain.len()).ok_or("a blob is longer than the index says")?;
+            let room = file
+                .get_mut(start..start + plain.len())
+                .ok_or("a blob is longer than the index says")?;
             room.copy_from_slice(plain);
             Ok(())
         })?;
@@ -79,7 +81,11 @@ impl Repository {
         let location = locate(self, kind, id, &mut false)?;
         let never = CancelFlag::new();
         let mut fetcher = Fetcher::new(self, &never)?;
-        let read = fetcher.read(&location.pack, u64::from(location.offset), u64::from(location.length));
+        let read = fetcher.read(
+            &location.pack,
+            u64::from(location.offset),
+            u64::from(location.length),
+        );
         let problem = match read {
             Ok(Some(bytes)) => {
                 let mut sealed = bytes.to_vec();
@@ -92,6 +98,8 @@ impl Repository {
             Err(VaultError::Storage(error)) if !error.is_transient() => error.to_string(),
             Err(error) => return Err(error),
         };
-        fetcher.fetch_any(kind, id, problem).map(Bytes::copy_from_slice)
+        fetcher
+            .fetch_any(kind, id, problem)
+            .map(Bytes::copy_from_slice)
     }
 }

@@ -55,7 +55,9 @@ impl Plan {
         let mut start = 0;
         while start < positions.len() {
             let id = ids[positions[start] as usize];
-            let same = positions[start..].iter().take_while(|position| ids[**position as usize] == id);
+            let same = positions[start..]
+                .iter()
+                .take_while(|position| ids[**position as usize] == id);
             let end = start + same.count();
             let location = locate(repository, kind, &id, is_current)?;
             found.push((location, id, start..end));
@@ -69,12 +71,19 @@ impl Plan {
             *first = (*first).min(wanted);
         }
         found.sort_unstable_by_key(|(location, _, _)| {
-            (first_wanted.get(&location.pack).copied(), location.pack, location.offset)
+            (
+                first_wanted.get(&location.pack).copied(),
+                location.pack,
+                location.offset,
+            )
         });
         let mut reads: Vec<PlannedRead> = Vec::new();
         for (location, id, range) in found {
             let entry = location.to_pack_entry(kind, id);
-            let blob = PlannedBlob { entry, positions: range };
+            let blob = PlannedBlob {
+                entry,
+                positions: range,
+            };
             match reads.last_mut().filter(|read| fits(read, &location)) {
                 Some(read) => {
                     read.length = read.length.max(entry.end() - read.offset);

@@ -13,8 +13,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// How to restore.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +107,8 @@ impl Restorer<'_> {
         match node.kind {
             NodeKind::Dir => {
                 make_dir(&path).map_err(|error| local("making", &path, error))?;
-                set_owner(&path, &node).map_err(|error| local("setting the owner of", &path, error))?;
+                set_owner(&path, &node)
+                    .map_err(|error| local("setting the owner of", &path, error))?;
                 self.stats.dirs += 1;
                 self.finished_dirs.push((path, node.mode, node.mtime));
                 return Ok(node.subtree);
@@ -120,13 +121,23 @@ impl Restorer<'_> {
                 }
             }
             NodeKind::Symlink => {
-                make_symlink(&node.link_target, &path).map_err(|error| local("making", &path, error))?;
-                set_owner(&path, &node).map_err(|error| local("setting the owner of", &path, error))?;
+                make_symlink(&node.link_target, &path)
+                    .map_err(|error| local("making", &path, error))?;
+                set_owner(&path, &node)
+                    .map_err(|error| local("setting the owner of", &path, error))?;
                 self.stats.symlinks += 1;
             }
-            NodeKind::Dev | NodeKind::CharDev | NodeKind::Fifo | NodeKind::Socket | NodeKind::Irregular => {
+            NodeKind::Dev
+            | NodeKind::CharDev
+            | NodeKind::Fifo
+            | NodeKind::Socket
+            | NodeKind::Irregular => {
                 if self.stats.skipped.len() < SKIPPED_MAX {
-                    let reason = format!("{}: a {} is not restored", path.display(), node.kind.as_str());
+                    let reason = format!(
+                        "{}: a {} is not restored",
+                        path.display(),
+                        node.kind.as_str()
+                    );
                     self.stats.skipped.push(reason);
                 }
             }
@@ -147,7 +158,11 @@ impl Restorer<'_> {
 fn make_dir(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if fs::symlink_metadata(path)?.is_dir() { Ok(()) } else { Err(error) }
+            if fs::symlink_metadata(path)?.is_dir() {
+                Ok(())
+            } else {
+                Err(error)
+            }
         }
         result => result,
     }

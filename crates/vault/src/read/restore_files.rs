@@ -3,7 +3,7 @@
 use super::blobs::{ReadOptions, VisitError};
 use super::plan::locate;
 use super::restore::{RestoreOptions, local, set_times};
-use crate::backup::zeros::{ZERO_BLOCK_BYTES, is_zero, zero_blob_id, ZERO_BLOB_BYTES};
+use crate::backup::zeros::{ZERO_BLOB_BYTES, ZERO_BLOCK_BYTES, is_zero, zero_blob_id};
 use crate::error::VaultError;
 use crate::format::{BlobKind, Node};
 use crate::ids::BlobId;
@@ -120,12 +120,18 @@ impl Window {
             let is_kept_open = task.content().len() != 1 || task.content()[0] == zero_blob_id();
             let mut offset = 0;
             let mut last: Option<(BlobId, u64)> = None;
-            let file = if is_kept_open { Some(task.create().map_err(failed)?) } else { None };
+            let file = if is_kept_open {
+                Some(task.create().map_err(failed)?)
+            } else {
+                None
+            };
             for id in task.content() {
                 let length = match last {
                     Some((last_id, length)) if last_id == *id => length,
                     _ if *id == zero_blob_id() => ZERO_BLOB_BYTES as u64,
-                    _ => u64::from(locate(repository, BlobKind::Data, id, &mut is_current)?.plain_length()),
+                    _ => u64::from(
+                        locate(repository, BlobKind::Data, id, &mut is_current)?.plain_length(),
+                    ),
                 };
                 last = Some((*id, length));
                 if *id == zero_blob_id() {
@@ -133,7 +139,10 @@ impl Window {
                     options.restored_bytes.fetch_add(length, Ordering::Relaxed);
                 } else {
                     ids.push(*id);
-                    pieces.push(Piece { file: number, offset });
+                    pieces.push(Piece {
+                        file: number,
+                        offset,
+                    });
                     task.missing.fetch_add(1, Ordering::Relaxed);
                 }
                 offset += length;
@@ -193,7 +202,9 @@ impl Window {
                 let file = task.open().map_err(failed)?;
                 write_sparse(file, plain, piece.offset).map_err(failed)?;
             }
-            options.restored_bytes.fetch_add(plain.len() as u64, Ordering::Relaxed);
+            options
+                .restored_bytes
+                .fetch_add(plain.len() as u64, Ordering::Relaxed);
             Ok(())
         })?;
         Ok(())

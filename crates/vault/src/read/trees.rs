@@ -52,7 +52,11 @@ impl<'a> TreeReader<'a> {
     /// Reads the directory `id`, from wherever it is intact.
     pub fn read(&mut self, id: &BlobId) -> Result<Tree, VaultError> {
         let location = locate(self.repository, BlobKind::Tree, id, &mut self.is_current)?;
-        let mut sealed = match self.windows.iter().find_map(|window| window.slice(&location)) {
+        let mut sealed = match self
+            .windows
+            .iter()
+            .find_map(|window| window.slice(&location))
+        {
             Some(sealed) => sealed.to_vec(),
             None => match self.fetch_window(&location) {
                 Some(sealed) => sealed,
@@ -62,7 +66,9 @@ impl<'a> TreeReader<'a> {
         let never = CancelFlag::new();
         let mut fetcher = Fetcher::new(self.repository, &never)?;
         match fetcher.open(&location.to_pack_entry(BlobKind::Tree, *id), &mut sealed) {
-            Ok(plain) => Tree::parse(plain).map_err(|error| VaultError::damaged(Part::Tree, id, error)),
+            Ok(plain) => {
+                Tree::parse(plain).map_err(|error| VaultError::damaged(Part::Tree, id, error))
+            }
             // Told or mended by the careful way.
             Err(_) => self.repository.read_tree(id),
         }
@@ -77,7 +83,9 @@ impl<'a> TreeReader<'a> {
         let blob_end = blob_start + u64::from(location.length);
         let start = blob_start.saturating_sub(WINDOW_BYTES / 2);
         let end = (start + WINDOW_BYTES).min(size).max(blob_end);
-        let bytes = storage.get_range(FileKind::Data, &name, start, end - start).ok()?;
+        let bytes = storage
+            .get_range(FileKind::Data, &name, start, end - start)
+            .ok()?;
         let window = Window {
             pack: location.pack,
             start,

@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone)]
 pub struct Repository {
     pub(crate) inner: Arc<Inner>,
+    /// What this handle moves packs and index files through; see [`Repository::with_storage`].
+    pub(super) storage: Arc<dyn Storage>,
 }
 
 /// What clones of a [`Repository`] share.
@@ -59,7 +61,18 @@ impl Repository {
 
     /// The storage below.
     pub fn storage(&self) -> &Arc<dyn Storage> {
-        &self.inner.storage
+        &self.storage
+    }
+
+    /// A handle of the same open repository whose packs and index files go through `storage`, another way to the same files: for instance
+    /// [`Throttled::with_cancel`](crate::storage::Throttled::with_cancel), so that one job's transfers stop waiting when that job is
+    /// cancelled. Locks and snapshots go the way that the repository was opened with.
+    #[must_use]
+    pub fn with_storage(&self, storage: Arc<dyn Storage>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            storage,
+        }
     }
 
     /// The settings it was opened with.

@@ -34,7 +34,8 @@ impl Repository {
             let file = self.inner.storage.get(FileKind::Key, &entry.name)?;
             let parsed = KeyFile::parse(&file).and_then(|key| {
                 let id = entry.name.parse::<KeyId>();
-                id.map(|id| (id, key)).map_err(|error| FormatError::Malformed(error.to_string()))
+                id.map(|id| (id, key))
+                    .map_err(|error| FormatError::Malformed(error.to_string()))
             });
             match parsed {
                 Ok((id, key)) => keys.push(KeyInfo {
@@ -67,7 +68,12 @@ impl Repository {
         let id = KeyId::of(&json);
         let data = Bytes::from(json);
         retry(&CancelFlag::new(), || {
-            self.inner.storage.put(FileKind::Key, &id.to_string(), data.clone(), PutMode::Overwrite)
+            self.inner.storage.put(
+                FileKind::Key,
+                &id.to_string(),
+                data.clone(),
+                PutMode::Overwrite,
+            )
         })?;
         Ok(id)
     }

@@ -26,7 +26,11 @@ struct Loaded {
 impl Repository {
     /// Notices what other writers added to or removed from the repository. Cheap when nothing changed: one listing.
     pub fn refresh(&self) -> Result<(), VaultError> {
-        let _refreshing = self.inner.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _refreshing = self
+            .inner
+            .refreshing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let listed = self.list_index_files()?;
         let covered = self.inner.index.covered();
         let gone: HashSet<IndexId> = covered.difference(&listed).copied().collect();
@@ -48,14 +52,21 @@ impl Repository {
 
     /// The index files in the repository.
     pub fn list_index_files(&self) -> Result<HashSet<IndexId>, VaultError> {
-        let entries = retry(&CancelFlag::new(), || self.inner.storage.list(FileKind::Index))?;
-        Ok(entries.iter().filter_map(|entry| entry.name.parse().ok()).collect())
+        let entries = retry(&CancelFlag::new(), || {
+            self.inner.storage.list(FileKind::Index)
+        })?;
+        Ok(entries
+            .iter()
+            .filter_map(|entry| entry.name.parse().ok())
+            .collect())
     }
 
     /// Reads one index file.
     pub fn read_index_file(&self, id: &IndexId) -> Result<IndexFile, VaultError> {
         let name = id.to_string();
-        let file = retry(&CancelFlag::new(), || self.inner.storage.get(FileKind::Index, &name))?;
+        let file = retry(&CancelFlag::new(), || {
+            self.inner.storage.get(FileKind::Index, &name)
+        })?;
         check_name(Part::Index, &name, &file)?;
         IndexFile::open(&self.inner.key, &file)
             .map_err(|error| VaultError::damaged(Part::Index, id, error))
@@ -74,7 +85,9 @@ impl Repository {
         let tail_len = pack_bytes.min(GUESS_BYTES);
         let never = CancelFlag::new();
         let tail = retry(&never, || {
-            self.inner.storage.get_range(FileKind::Data, &name, pack_bytes - tail_len, tail_len)
+            self.inner
+                .storage
+                .get_range(FileKind::Data, &name, pack_bytes - tail_len, tail_len)
         })?;
         let trailer = tail
             .last_chunk::<{ pack::TRAILER_BYTES }>()
@@ -87,7 +100,9 @@ impl Repository {
         } else {
             let start = pack_bytes - header_and_trailer;
             retry(&never, || {
-                self.inner.storage.get_range(FileKind::Data, &name, start, header_len)
+                self.inner
+                    .storage
+                    .get_range(FileKind::Data, &name, start, header_len)
             })?
         };
         pack::open_header(&self.inner.key, &sealed, pack_bytes).map_err(damaged)
@@ -103,7 +118,12 @@ impl Repository {
     fn load(&self, ids: &[IndexId]) -> Result<Vec<IndexId>, VaultError> {
         let next = AtomicUsize::new(0);
         let loaded = Mutex::new(Loaded::default());
-        let loaders = self.inner.options.worker_count().min(LOADERS_MAX).min(ids.len());
+        let loaders = self
+            .inner
+            .options
+            .worker_count()
+            .min(LOADERS_MAX)
+            .min(ids.len());
         if loaders <= 1 {
             self.load_claimed(ids, &next, &loaded);
         } else {
@@ -150,10 +170,18 @@ impl Repository {
 
     /// Makes up for index files that cannot be read: the packs that no readable index names are known from their headers.
     fn recover_packs(&self, unreadable: &[IndexId]) -> Result<(), VaultError> {
-        let named: HashSet<PackId> =
-            self.inner.index.view().packs().filter(|(_, file)| file.is_some()).map(|(id, _)| id).collect();
+        let named: HashSet<PackId> = self
+            .inner
+            .index
+            .view()
+            .packs()
+            .filter(|(_, file)| file.is_some())
+            .map(|(id, _)| id)
+            .collect();
         let mut packs = Vec::new();
-        for entry in retry(&CancelFlag::new(), || self.inner.storage.list(FileKind::Data))? {
+        for entry in retry(&CancelFlag::new(), || {
+            self.inner.storage.list(FileKind::Data)
+        })? {
             let Ok(id) = entry.name.parse::<PackId>() else {
                 continue;
             };

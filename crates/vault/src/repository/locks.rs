@@ -4,9 +4,9 @@
 //! supported here a listing shows every finished write, so that creating first and listing then is enough: of two that exclude
 //! each other at least the later one sees the other.
 
+use super::Repository;
 use super::handle::Inner;
 use super::retry::retry;
-use super::Repository;
 use crate::cancel::CancelFlag;
 use crate::error::VaultError;
 use crate::format::{Compressor, DEFAULT_LEVEL, LockFile, Time};
@@ -60,7 +60,10 @@ struct State {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
+        formatter
+            .debug_struct("Shared")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,7 +169,12 @@ fn write_lock(repository: &Inner, is_exclusive: bool) -> Result<LockId, VaultErr
     let id = LockId::of(&sealed);
     let data = Bytes::from(sealed);
     retry(&CancelFlag::new(), || {
-        repository.storage.put(FileKind::Lock, &id.to_string(), data.clone(), PutMode::Overwrite)
+        repository.storage.put(
+            FileKind::Lock,
+            &id.to_string(),
+            data.clone(),
+            PutMode::Overwrite,
+        )
     })?;
     Ok(id)
 }
@@ -203,7 +211,11 @@ impl RepositoryLock {
 
     /// Whether others may take the lock as left over, because it could not be refreshed for a long time.
     pub fn is_lost(&self) -> bool {
-        let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self
+            .shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         state.refreshed.elapsed() > LOST_AFTER
     }
 }
@@ -243,7 +255,11 @@ impl Shared {
 
 impl Drop for RepositoryLock {
     fn drop(&mut self) {
-        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         state.is_ending = true;
         drop(state);
         self.shared.changed.notify_all();
@@ -252,7 +268,12 @@ impl Drop for RepositoryLock {
         {
             tracing::error!("the thread that refreshes the lock has panicked");
         }
-        let id = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).id;
+        let id = self
+            .shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .id;
         remove_lock(&self.shared.repository, &id);
     }
 }

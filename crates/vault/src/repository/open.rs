@@ -44,7 +44,12 @@ impl Repository {
         let key_json = Bytes::from(key_json);
         let never = CancelFlag::new();
         retry(&never, || {
-            storage.put(FileKind::Key, &key_id.to_string(), key_json.clone(), PutMode::Overwrite)
+            storage.put(
+                FileKind::Key,
+                &key_id.to_string(),
+                key_json.clone(),
+                PutMode::Overwrite,
+            )
         })?;
         // Of two that make a repository in the same place at once, one gets this error and its key file is removed again.
         let created = storage.put(FileKind::Config, "", sealed_config, PutMode::Create);
@@ -89,7 +94,9 @@ impl Repository {
 
     /// Whether there is a repository.
     pub fn exists(storage: &dyn Storage) -> Result<bool, VaultError> {
-        Ok(retry(&CancelFlag::new(), || storage.exists(FileKind::Config, ""))?)
+        Ok(retry(&CancelFlag::new(), || {
+            storage.exists(FileKind::Config, "")
+        })?)
     }
 
     fn assemble(
@@ -105,6 +112,7 @@ impl Repository {
             .map(|dir| dir.join(config.id.to_string()).join("index"));
         let index = BlobIndex::open(config.id, dir.as_deref());
         Ok(Self {
+            storage: Arc::clone(&storage),
             inner: Arc::new(Inner {
                 storage,
                 config,
@@ -131,6 +139,10 @@ pub(super) fn check_name(part: Part, name: &str, file: &[u8]) -> Result<(), Vaul
     if actual == name {
         Ok(())
     } else {
-        Err(VaultError::damaged(part, name, "its content does not match its name"))
+        Err(VaultError::damaged(
+            part,
+            name,
+            "its content does not match its name",
+        ))
     }
 }

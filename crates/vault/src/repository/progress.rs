@@ -28,7 +28,6 @@ pub struct BackupProgress {
 }
 
 impl BackupProgress {
-
     /// The current value of one of the figures.
     pub fn value(counter: &AtomicU64) -> u64 {
         counter.load(Ordering::Relaxed)

@@ -13,7 +13,9 @@ impl Repository {
     /// All snapshots, oldest first. One that cannot be read gives a warning and is left out.
     pub fn list_snapshots(&self) -> Result<Vec<(SnapshotId, SnapshotFile)>, VaultError> {
         let mut snapshots = Vec::new();
-        for entry in retry(&CancelFlag::new(), || self.inner.storage.list(FileKind::Snapshot))? {
+        for entry in retry(&CancelFlag::new(), || {
+            self.inner.storage.list(FileKind::Snapshot)
+        })? {
             let Ok(id) = entry.name.parse::<SnapshotId>() else {
                 continue;
             };
@@ -52,7 +54,9 @@ impl Repository {
     pub fn forget(&self, ids: &[SnapshotId]) -> Result<(), VaultError> {
         for id in ids {
             retry(&CancelFlag::new(), || {
-                self.inner.storage.delete(FileKind::Snapshot, &id.to_string())
+                self.inner
+                    .storage
+                    .delete(FileKind::Snapshot, &id.to_string())
             })?;
         }
         Ok(())

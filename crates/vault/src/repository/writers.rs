@@ -39,10 +39,13 @@ impl Writers {
     /// The backups that run now, oldest first.
     pub fn running(&self) -> Vec<WriterInfo> {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let infos = state.running.iter().map(|(generation, started)| WriterInfo {
-            generation: *generation,
-            started: *started,
-        });
+        let infos = state
+            .running
+            .iter()
+            .map(|(generation, started)| WriterInfo {
+                generation: *generation,
+                started: *started,
+            });
         infos.collect()
     }
 
