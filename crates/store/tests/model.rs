@@ -1,6 +1,8 @@
 //! The store against a model: a map of documents. Views, counters, digests, tombstones and reopening
 //! must agree with it after any sequence of operations.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 

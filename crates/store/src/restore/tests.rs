@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use serde_json::json;
 
 use super::{RestoreSpec, RestoredDocument, ShardProof};
+use crate::store::copy_folder;
 use crate::{
     IndexState, Settings, Store, StoreError, StoreOptions, WriteOp, WriteOptions, document_hash,
 };
@@ -177,17 +178,4 @@ fn a_restore_that_was_cut_off_is_gone_after_reopening() {
     let store = Store::open(copy.path(), &StoreOptions::default()).unwrap();
     assert!(store.indices().is_empty());
     assert_eq!(store.core.db.keyspace_count(), 1);
-}
-
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

@@ -2,9 +2,26 @@
 
 /// Tokens as the standard analyser makes them for plain text: runs of letters and digits, lower case.
 pub(super) fn tokens(text: &str) -> impl Iterator<Item = String> {
+    raw_tokens(text).map(str::to_lowercase)
+}
+
+/// The same before lower case.
+pub(super) fn raw_tokens(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_')
         .filter(|token| !token.is_empty())
-        .map(str::to_lowercase)
+}
+
+/// Whether a raw token is `term` once in lower case; allocates only beyond ASCII.
+pub(super) fn is_token(raw: &str, term: &str) -> bool {
+    if raw.is_ascii() {
+        raw.len() == term.len()
+            && raw
+                .bytes()
+                .zip(term.bytes())
+                .all(|(raw, term)| raw.to_ascii_lowercase() == term)
+    } else {
+        raw.to_lowercase() == term
+    }
 }
 
 /// Whether `text` matches a pattern of `*` (any run) and `?` (one character), with `\` as escape.
@@ -87,6 +104,12 @@ mod tests {
         ] {
             assert!(!wildcard(pattern, text), "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn tokens_are_compared_in_lower_case() {
+        assert!(is_token("QuIck", "quick") && is_token("ÄB", "äb"));
+        assert!(!is_token("quick", "Quick") && !is_token("quic", "quick"));
     }
 
     #[test]

@@ -61,6 +61,11 @@ impl Core {
         &self.meta
     }
 
+    /// Superseded copies kept at least, per shard.
+    pub(crate) fn remembered_copies(&self) -> u64 {
+        self.options.remembered_copies
+    }
+
     /// Writes a batch to the journal; durable after [`Self::sync`].
     pub(crate) fn commit(&self, batch: OwnedWriteBatch) -> Result<(), StoreError> {
         let _running = self.watch.enter()?;

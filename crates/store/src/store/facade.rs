@@ -14,6 +14,10 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// `index.version.created` of new indices.
     pub version_created: String,
+    /// Superseded copies remembered per shard, so that the next snapshot can tell what changed: this many,
+    /// or as many as there are live documents if that is more. Older ones are trimmed (see
+    /// [`crate::ShardView::gone_floor`]).
+    pub remembered_copies: u64,
 }
 
 impl Default for StoreOptions {
@@ -21,6 +25,7 @@ impl Default for StoreOptions {
         StoreOptions {
             cache_bytes: 64 << 20,
             version_created: "7172999".to_owned(),
+            remembered_copies: 100_000,
         }
     }
 }

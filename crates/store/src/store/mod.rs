@@ -20,3 +20,8 @@ pub(crate) use catalogue::{Catalogue, Index, IndexRecord, record_key};
 pub(crate) use data::{Access, IndexData, route};
 pub(crate) use documents::{check_readable, get_at};
 pub(crate) use indices::{created_ms, new_state, refuse_restoring};
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::copy_folder;

@@ -20,7 +20,7 @@ use crate::search::Contexts;
 use crate::{IndexMeta, IndexState, StoreError};
 
 /// All journals together; reaching it flushes the oldest memtables.
-const JOURNAL_BYTES: u64 = 256 << 20;
+const JOURNAL_BYTES: u64 = 128 << 20;
 const META_MEMTABLE_BYTES: u64 = 4 << 20;
 const UUID_KEY: &str = "uuid";
 

@@ -23,8 +23,6 @@ const TOMBSTONE_LIFE_MS: u64 = 60_000;
 const MAX_TOMBSTONES: usize = 100_000;
 /// Most tombstones removed by one write.
 const TOMBSTONES_PER_WRITE: usize = 1_000;
-/// `gone` rows kept per shard: this many, or as many as there are live documents.
-const MIN_GONE_ROWS: u64 = 100_000;
 /// Least `gone` rows trimmed by one write while there are too many.
 const GONE_ROWS_PER_WRITE: u64 = 1_000;
 
@@ -342,7 +340,7 @@ impl<'a> ShardBatch<'a> {
             );
         }
         let expired_tombstones = self.expire_tombstones(batch, tombstones)?;
-        self.trim_gone(batch)?;
+        self.trim_gone(core.remembered_copies(), batch)?;
         batch.insert(core.meta(), data.state_key(self.shard), self.state.encode());
         Ok(Some(Done {
             state: self.state,
@@ -378,8 +376,12 @@ impl<'a> ShardBatch<'a> {
         Ok(settled)
     }
 
-    fn trim_gone(&mut self, batch: &mut OwnedWriteBatch) -> Result<(), StoreError> {
-        let limit = self.state.live.max(MIN_GONE_ROWS);
+    fn trim_gone(
+        &mut self,
+        remembered: u64,
+        batch: &mut OwnedWriteBatch,
+    ) -> Result<(), StoreError> {
+        let limit = self.state.live.max(remembered);
         let surplus = self.state.gone.saturating_sub(limit);
         if surplus == 0 {
             return Ok(());

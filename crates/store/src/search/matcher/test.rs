@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::dates;
-use super::super::text::{tokens, wildcard};
+use super::super::text::{is_token, raw_tokens, tokens, wildcard};
 
 /// A test of the values of one field.
 pub(super) enum Test {
@@ -68,12 +68,14 @@ impl Test {
     /// Takes one value; true when no other needs to be looked at.
     pub(super) fn take(&self, value: &Value, tally: &mut Tally) -> bool {
         if let Test::Tokens { terms, .. } = self {
-            for token in texts_of(value).flat_map(|text| tokens(&text).collect::<Vec<_>>()) {
-                for (term, seen) in terms.iter().zip(&mut tally.seen) {
-                    *seen |= *term == token;
+            return any_text(value, |text| {
+                for token in raw_tokens(text) {
+                    for (term, seen) in terms.iter().zip(&mut tally.seen) {
+                        *seen |= is_token(token, term);
+                    }
                 }
-            }
-            return tally.seen.iter().all(|seen| *seen);
+                tally.seen.iter().all(|seen| *seen)
+            });
         }
         tally.matched |= self.is_met(value);
         tally.matched
@@ -179,15 +181,6 @@ fn any_text(value: &Value, mut test: impl FnMut(&str) -> bool) -> bool {
         Value::Bool(flag) => test(if *flag { "true" } else { "false" }),
         _ => false,
     }
-}
-
-fn texts_of(value: &Value) -> impl Iterator<Item = String> {
-    let mut found = None;
-    any_text(value, |text| {
-        found = Some(text.to_owned());
-        true
-    });
-    found.into_iter()
 }
 
 /// A value as a number, also when it is written as text.
