@@ -20,7 +20,9 @@ impl FromStr for Shape {
         match text {
             "es" => Ok(Self::Es),
             "opensearch" => Ok(Self::OpenSearch),
-            other => Err(format!("unknown shape \"{other}\"; use \"es\" or \"opensearch\"")),
+            other => Err(format!(
+                "unknown shape \"{other}\"; use \"es\" or \"opensearch\""
+            )),
         }
     }
 }
@@ -66,10 +68,19 @@ impl FromStr for Version {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts: Vec<u32> = text.split('.').map_while(|part| part.parse().ok().filter(|n| *n < 100)).collect();
+        let parts: Vec<u32> = text
+            .split('.')
+            .map_while(|part| part.parse().ok().filter(|n| *n < 100))
+            .collect();
         match (parts.as_slice(), text.split('.').count()) {
-            ([major, minor, patch], 3) => Ok(Self { major: *major, minor: *minor, patch: *patch }),
-            _ => Err(format!("\"{text}\" is no version; write it like 8.19.0, each part below 100")),
+            ([major, minor, patch], 3) => Ok(Self {
+                major: *major,
+                minor: *minor,
+                patch: *patch,
+            }),
+            _ => Err(format!(
+                "\"{text}\" is no version; write it like 8.19.0, each part below 100"
+            )),
         }
     }
 }
@@ -103,8 +114,16 @@ impl ElasticsearchConfig {
     /// Defaults of a shape, with the identity `uuid` (22 characters) of this data directory.
     pub fn new(shape: Shape, uuid: &str) -> Self {
         let version = match shape {
-            Shape::Es => Version { major: 8, minor: 19, patch: 21 },
-            Shape::OpenSearch => Version { major: 2, minor: 19, patch: 6 },
+            Shape::Es => Version {
+                major: 8,
+                minor: 19,
+                patch: 21,
+            },
+            Shape::OpenSearch => Version {
+                major: 2,
+                minor: 19,
+                patch: 6,
+            },
         };
         Self {
             shape,

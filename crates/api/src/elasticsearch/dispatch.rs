@@ -56,12 +56,22 @@ struct Look {
 impl Look {
     fn plain(shape: Shape) -> Self {
         let accepted = Accepted::default();
-        Self { shape, accepted, format: None, is_pretty: false, with_trace: false, is_human: false, filter: None }
+        Self {
+            shape,
+            accepted,
+            format: None,
+            is_pretty: false,
+            with_trace: false,
+            is_human: false,
+            filter: None,
+        }
     }
 
     fn read(shape: Shape, headers: &HeaderMap, params: &Params) -> Result<Self, EsError> {
         let accepted = Accepted::of_request(headers);
-        let by_name = params.get("format").and_then(|name| Format::by_name(&name.to_ascii_lowercase()));
+        let by_name = params
+            .get("format")
+            .and_then(|name| Format::by_name(&name.to_ascii_lowercase()));
         Ok(Self {
             shape,
             accepted,
@@ -69,7 +79,10 @@ impl Look {
             is_pretty: params.bool("pretty", false)?,
             with_trace: params.bool("error_trace", false)?,
             is_human: params.bool("human", false)?,
-            filter: params.get("filter_path").filter(|patterns| !patterns.is_empty()).map(str::to_owned),
+            filter: params
+                .get("filter_path")
+                .filter(|patterns| !patterns.is_empty())
+                .map(str::to_owned),
         })
     }
 }
@@ -105,18 +118,27 @@ async fn handle(
     let (head, body) = request.into_parts();
     let raw_path = head.uri.path().to_owned();
     let query = head.uri.query().unwrap_or_default();
-    let whole = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let whole = head
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
     *read_params = Params::new(path::query_pairs(query)?);
     let params = read_params.clone();
     *look = Look::read(state.config.shape, &head.headers, &params)?;
     let segments = path::segments(&raw_path)?;
     let route = match routes.find(&head.method, &segments, state.config.shape) {
         Found::Route(route) => route,
-        Found::OtherMethods(methods) if head.method == Method::OPTIONS => return Ok(options(&methods)),
+        Found::OtherMethods(methods) if head.method == Method::OPTIONS => {
+            return Ok(options(&methods));
+        }
         Found::OtherMethods(methods) => return Err(wrong_method(&head.method, &whole, &methods)),
         Found::Nothing if head.method == Method::OPTIONS => return Ok(options(&[])),
         Found::Nothing => {
-            let text = format!("no handler found for uri [{whole}] and method [{}]", head.method);
+            let text = format!(
+                "no handler found for uri [{whole}] and method [{}]",
+                head.method
+            );
             return Err(EsError::plain_without_status(400, text));
         }
     };
@@ -164,20 +186,30 @@ async fn handle(
 async fn receive(body: Body, limit: usize) -> Result<Bytes, EsError> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            Err(EsError::plain(413, format!("request body is larger than the {limit} bytes allowed")))
-        }
-        Err(error) => Err(EsError::illegal_argument(format!("cannot read the request body: {error}"))),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(EsError::plain(
+            413,
+            format!("request body is larger than the {limit} bytes allowed"),
+        )),
+        Err(error) => Err(EsError::illegal_argument(format!(
+            "cannot read the request body: {error}"
+        ))),
     }
 }
 
 fn names(methods: &[Method], separator: &str) -> String {
-    methods.iter().map(Method::as_str).collect::<Vec<_>>().join(separator)
+    methods
+        .iter()
+        .map(Method::as_str)
+        .collect::<Vec<_>>()
+        .join(separator)
 }
 
 fn options(methods: &[Method]) -> EsResponse {
     let mut response = EsResponse::text("");
-    if let (false, Ok(allow)) = (methods.is_empty(), HeaderValue::from_str(&names(methods, ","))) {
+    if let (false, Ok(allow)) = (
+        methods.is_empty(),
+        HeaderValue::from_str(&names(methods, ",")),
+    ) {
         response.headers.push((header::ALLOW, allow));
     }
     response
@@ -185,22 +217,29 @@ fn options(methods: &[Method]) -> EsResponse {
 
 fn wrong_method(method: &Method, uri: &str, allowed: &[Method]) -> EsError {
     let list = names(allowed, ", ");
-    EsError::plain(405, format!("Incorrect HTTP method for uri [{uri}] and method [{method}], allowed: [{list}]"))
-        .with_allow(names(allowed, ","))
+    EsError::plain(
+        405,
+        format!("Incorrect HTTP method for uri [{uri}] and method [{method}], allowed: [{list}]"),
+    )
+    .with_allow(names(allowed, ","))
 }
 
 fn render(response: EsResponse, look: &Look, params: &Params) -> Result<Response, EsError> {
     let (content_type, body) = match response.content {
         Content::Value(value) => render_value(value, look)?,
-        Content::Json(bytes) if is_untouched(look) => {
-            (look.accepted.content_type(Format::Json, look.shape), Body::from(bytes))
-        }
+        Content::Json(bytes) if is_untouched(look) => (
+            look.accepted.content_type(Format::Json, look.shape),
+            Body::from(bytes),
+        ),
         Content::Json(bytes) => {
-            let value = serde_json::from_slice(&bytes)
-                .map_err(|error| ErrorKind::Exception.error(format!("cannot read the answer again: {error}")))?;
+            let value = serde_json::from_slice(&bytes).map_err(|error| {
+                ErrorKind::Exception.error(format!("cannot read the answer again: {error}"))
+            })?;
             render_value(value, look)?
         }
-        Content::Table(table) if params.bool("help", false)? => (TEXT.to_owned(), Body::from(table.help())),
+        Content::Table(table) if params.bool("help", false)? => {
+            (TEXT.to_owned(), Body::from(table.help()))
+        }
         Content::Table(table) if look.format.is_some() => render_value(table.value(params)?, look)?,
         Content::Table(table) => (TEXT.to_owned(), Body::from(table.text(params)?)),
         Content::Text(text) => (TEXT.to_owned(), Body::from(text)),
@@ -216,7 +255,9 @@ fn render(response: EsResponse, look: &Look, params: &Params) -> Result<Response
 }
 
 fn is_untouched(look: &Look) -> bool {
-    look.filter.is_none() && !look.is_pretty && look.format.is_none_or(|format| format == Format::Json)
+    look.filter.is_none()
+        && !look.is_pretty
+        && look.format.is_none_or(|format| format == Format::Json)
 }
 
 fn render_value(value: Value, look: &Look) -> Result<(String, Body), EsError> {
@@ -226,7 +267,10 @@ fn render_value(value: Value, look: &Look) -> Result<(String, Body), EsError> {
     };
     let format = look.format.unwrap_or(Format::Json);
     let bytes = output::encode(&kept, format, look.is_pretty)?;
-    Ok((look.accepted.content_type(format, look.shape), Body::from(bytes)))
+    Ok((
+        look.accepted.content_type(format, look.shape),
+        Body::from(bytes),
+    ))
 }
 
 fn render_error(error: &EsError, look: &Look) -> Response {
@@ -241,11 +285,16 @@ fn render_error(error: &EsError, look: &Look) -> Response {
         Err(_) => Response::new(Body::empty()),
     };
     *response.status_mut() = status;
-    if let Some(allow) = error.allow().and_then(|methods| HeaderValue::from_str(methods).ok()) {
+    if let Some(allow) = error
+        .allow()
+        .and_then(|methods| HeaderValue::from_str(methods).ok())
+    {
         response.headers_mut().insert(header::ALLOW, allow);
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }

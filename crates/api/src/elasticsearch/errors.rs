@@ -19,12 +19,20 @@ pub struct Row {
 impl Row {
     /// An exception class of Elasticsearch itself: may be a root cause of another one.
     const fn own(name: &'static str, status: u16) -> Self {
-        Self { name: [name, name], status: [status, status], is_own: true }
+        Self {
+            name: [name, name],
+            status: [status, status],
+            is_own: true,
+        }
     }
 
     /// A class of the Java library: never replaces an own exception as the root cause.
     const fn java(name: &'static str, status: u16) -> Self {
-        Self { name: [name, name], status: [status, status], is_own: false }
+        Self {
+            name: [name, name],
+            status: [status, status],
+            is_own: false,
+        }
     }
 
     /// What OpenSearch answers where it differs.
@@ -188,8 +196,11 @@ impl ErrorKind {
     fn is_own(self, shape: Shape) -> bool {
         // Where OpenSearch has another class for a kind, the class's name tells whose it is.
         match self.name(shape) {
-            "illegal_state_exception" | "illegal_argument_exception" | "json_parse_exception"
-            | "json_e_o_f_exception" | "unsupported_operation_exception" => false,
+            "illegal_state_exception"
+            | "illegal_argument_exception"
+            | "json_parse_exception"
+            | "json_e_o_f_exception"
+            | "unsupported_operation_exception" => false,
             "repository_exception" => true,
             _ => self.row().is_own,
         }
@@ -213,7 +224,11 @@ enum Body {
         roots: Vec<EsError>,
     },
     /// `{"error": text, "status": n}`, as the router itself answers.
-    Plain { status: u16, text: String, with_status: bool },
+    Plain {
+        status: u16,
+        text: String,
+        with_status: bool,
+    },
 }
 
 /// An error answer, not yet bound to a shape.
@@ -228,8 +243,18 @@ pub struct EsError {
 impl EsError {
     /// An error of `kind` with its reason.
     pub fn new(kind: ErrorKind, reason: impl Into<String>) -> Self {
-        let body = Body::Exception { kind, reason: Some(reason.into()), fields: Vec::new(), cause: None, status: None, roots: Vec::new() };
-        Self { body: Box::new(body), allow: None }
+        let body = Body::Exception {
+            kind,
+            reason: Some(reason.into()),
+            fields: Vec::new(),
+            cause: None,
+            status: None,
+            roots: Vec::new(),
+        };
+        Self {
+            body: Box::new(body),
+            allow: None,
+        }
     }
 
     /// 400 `illegal_argument_exception`.
@@ -257,12 +282,26 @@ impl EsError {
 
     /// A router's answer: `{"error": text, "status": n}`.
     pub fn plain(status: u16, text: impl Into<String>) -> Self {
-        Self { body: Box::new(Body::Plain { status, text: text.into(), with_status: true }), allow: None }
+        Self {
+            body: Box::new(Body::Plain {
+                status,
+                text: text.into(),
+                with_status: true,
+            }),
+            allow: None,
+        }
     }
 
     /// A router's answer without the `status` key.
     pub fn plain_without_status(status: u16, text: impl Into<String>) -> Self {
-        Self { body: Box::new(Body::Plain { status, text: text.into(), with_status: false }), allow: None }
+        Self {
+            body: Box::new(Body::Plain {
+                status,
+                text: text.into(),
+                with_status: false,
+            }),
+            allow: None,
+        }
     }
 
     /// Adds a key beside `type` and `reason`, also in `root_cause`.
@@ -333,7 +372,9 @@ impl EsError {
     /// The HTTP status in a shape.
     pub fn status(&self, shape: Shape) -> StatusCode {
         let code = match &*self.body {
-            Body::Exception { status: Some(code), .. } => *code,
+            Body::Exception {
+                status: Some(code), ..
+            } => *code,
             Body::Exception { kind, .. } => kind.status(shape),
             Body::Plain { status, .. } => *status,
         };
@@ -344,12 +385,23 @@ impl EsError {
     pub fn render(&self, shape: Shape, with_trace: bool) -> Value {
         let status = self.status(shape).as_u16();
         match &*self.body {
-            Body::Plain { text, with_status: true, .. } => json!({ "error": text, "status": status }),
+            Body::Plain {
+                text,
+                with_status: true,
+                ..
+            } => json!({ "error": text, "status": status }),
             Body::Plain { text, .. } => json!({ "error": text }),
             Body::Exception { roots, .. } => {
                 let mut error = Map::new();
-                let listed = if roots.is_empty() { std::slice::from_ref(self.root(shape)) } else { roots };
-                let root_cause: Vec<_> = listed.iter().map(|root| root.object(shape, false, with_trace)).collect();
+                let listed = if roots.is_empty() {
+                    std::slice::from_ref(self.root(shape))
+                } else {
+                    roots
+                };
+                let root_cause: Vec<_> = listed
+                    .iter()
+                    .map(|root| root.object(shape, false, with_trace))
+                    .collect();
                 error.insert("root_cause".into(), json!(root_cause));
                 error.extend(self.object(shape, true, with_trace));
                 json!({ "error": error, "status": status })
@@ -365,14 +417,23 @@ impl EsError {
                 object.insert("type".into(), "exception".into());
                 object.insert("reason".into(), text.clone().into());
             }
-            Body::Exception { kind, reason, fields, cause, .. } => {
+            Body::Exception {
+                kind,
+                reason,
+                fields,
+                cause,
+                ..
+            } => {
                 object.insert("type".into(), kind.name(shape).into());
                 object.insert("reason".into(), reason.clone().into());
                 for (key, value) in fields {
                     object.insert(key.clone(), value.clone());
                 }
                 if let (true, Some(cause)) = (with_cause, cause) {
-                    object.insert("caused_by".into(), cause.object(shape, true, with_trace).into());
+                    object.insert(
+                        "caused_by".into(),
+                        cause.object(shape, true, with_trace).into(),
+                    );
                 }
                 if with_trace {
                     object.insert("stack_trace".into(), self.trace(shape).into());
@@ -384,7 +445,12 @@ impl EsError {
 
     /// The innermost error of the chain that is Elasticsearch's own, as clients expect in `root_cause`.
     fn root(&self, shape: Shape) -> &Self {
-        let Body::Exception { kind, cause: Some(cause), .. } = &*self.body else {
+        let Body::Exception {
+            kind,
+            cause: Some(cause),
+            ..
+        } = &*self.body
+        else {
             return self;
         };
         let descends = kind.is_own(shape) && cause.kind().is_some_and(|inner| inner.is_own(shape));
@@ -396,9 +462,21 @@ impl EsError {
         let mut lines = String::new();
         let mut current = Some(self);
         while let Some(error) = current {
-            let Body::Exception { kind, reason, cause, .. } = &*error.body else { break };
+            let Body::Exception {
+                kind,
+                reason,
+                cause,
+                ..
+            } = &*error.body
+            else {
+                break;
+            };
             let lead = if lines.is_empty() { "" } else { "Caused by: " };
-            lines.push_str(&format!("{lead}{}: {}\n", kind.name(shape), reason.as_deref().unwrap_or_default()));
+            lines.push_str(&format!(
+                "{lead}{}: {}\n",
+                kind.name(shape),
+                reason.as_deref().unwrap_or_default()
+            ));
             current = cause.as_ref();
         }
         lines
@@ -409,7 +487,12 @@ impl std::fmt::Display for EsError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &*self.body {
             Body::Exception { kind, reason, .. } => {
-                write!(formatter, "{}: {}", kind.name(Shape::Es), reason.as_deref().unwrap_or_default())
+                write!(
+                    formatter,
+                    "{}: {}",
+                    kind.name(Shape::Es),
+                    reason.as_deref().unwrap_or_default()
+                )
             }
             Body::Plain { text, .. } => formatter.write_str(text),
         }
@@ -438,22 +521,34 @@ mod tests {
             .error("[r] failed to create repository")
             .caused_by(ErrorKind::Repository.error("[r] missing location"));
         let body = error.render(Shape::Es, false);
-        assert_eq!(body["error"]["root_cause"][0]["reason"], "[r] missing location");
+        assert_eq!(
+            body["error"]["root_cause"][0]["reason"],
+            "[r] missing location"
+        );
         assert_eq!(body["error"]["caused_by"]["reason"], "[r] missing location");
 
         let java_cause = ErrorKind::Repository
             .error("[r] failed to create repository")
             .caused_by(ErrorKind::IllegalArgument.error("bad size"));
         let body = java_cause.render(Shape::Es, false);
-        assert_eq!(body["error"]["root_cause"][0]["reason"], "[r] failed to create repository");
+        assert_eq!(
+            body["error"]["root_cause"][0]["reason"],
+            "[r] failed to create repository"
+        );
     }
 
     #[test]
     fn shapes_differ_where_the_servers_do() {
         let conflict = ErrorKind::RepositoryConflict;
-        assert_eq!((conflict.name(Shape::Es), conflict.status(Shape::Es)), ("repository_conflict_exception", 409));
         assert_eq!(
-            (conflict.name(Shape::OpenSearch), conflict.status(Shape::OpenSearch)),
+            (conflict.name(Shape::Es), conflict.status(Shape::Es)),
+            ("repository_conflict_exception", 409)
+        );
+        assert_eq!(
+            (
+                conflict.name(Shape::OpenSearch),
+                conflict.status(Shape::OpenSearch)
+            ),
             ("illegal_state_exception", 500)
         );
     }
@@ -463,16 +558,25 @@ mod tests {
         for kind in ErrorKind::ALL {
             for shape in [Shape::Es, Shape::OpenSearch] {
                 assert!((400..600).contains(&kind.status(shape)), "{kind:?}");
-                assert!(kind.name(shape).chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+                assert!(
+                    kind.name(shape)
+                        .chars()
+                        .all(|c| c.is_ascii_lowercase() || c == '_')
+                );
             }
         }
     }
 
     #[test]
     fn a_trace_names_the_chain() {
-        let error = ErrorKind::Repository.error("top").caused_by(ErrorKind::Io.error("disk gone"));
+        let error = ErrorKind::Repository
+            .error("top")
+            .caused_by(ErrorKind::Io.error("disk gone"));
         let body = error.render(Shape::Es, true);
         let trace = body["error"]["stack_trace"].as_str().unwrap();
-        assert!(trace.contains("repository_exception: top") && trace.contains("Caused by: i_o_exception: disk gone"));
+        assert!(
+            trace.contains("repository_exception: top")
+                && trace.contains("Caused by: i_o_exception: disk gone")
+        );
     }
 }

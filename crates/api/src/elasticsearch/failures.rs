@@ -104,30 +104,48 @@ pub fn snapshot_missing(repository: &str, snapshot: &str) -> EsError {
 }
 
 /// 400 for the name of a snapshot.
-pub fn invalid_name(repository: &str, snapshot: &str, rule: SnapshotNameRule, shape: Shape) -> EsError {
-    let text = if rule == SnapshotNameRule::Characters { forbidden_characters(shape) } else { rule.to_string() };
-    ErrorKind::InvalidSnapshotName.error(format!("[{repository}:{snapshot}] Invalid snapshot name [{snapshot}], {text}"))
+pub fn invalid_name(
+    repository: &str,
+    snapshot: &str,
+    rule: SnapshotNameRule,
+    shape: Shape,
+) -> EsError {
+    let text = if rule == SnapshotNameRule::Characters {
+        forbidden_characters(shape)
+    } else {
+        rule.to_string()
+    };
+    ErrorKind::InvalidSnapshotName.error(format!(
+        "[{repository}:{snapshot}] Invalid snapshot name [{snapshot}], {text}"
+    ))
 }
 
 /// 404 for an index that is not in a snapshot: unlike a missing index of the store it names no resource.
 pub fn index_missing_in_snapshot(index: &str) -> EsError {
-    ErrorKind::IndexNotFound.error(format!("no such index [{index}]")).field("index", index).field("index_uuid", "_na_")
+    ErrorKind::IndexNotFound
+        .error(format!("no such index [{index}]"))
+        .field("index", index)
+        .field("index_uuid", "_na_")
 }
 
 /// A name of the store that means nothing.
 pub fn from_selection(error: SelectionError) -> EsError {
     match error {
         SelectionError::Missing(name) => EsError::index_not_found(&name),
-        SelectionError::Closed(name) => {
-            ErrorKind::IndexClosed.error("closed").field("index", name).field("index_uuid", "_na_")
-        }
+        SelectionError::Closed(name) => ErrorKind::IndexClosed
+            .error("closed")
+            .field("index", name)
+            .field("index_uuid", "_na_"),
     }
 }
 
 /// Both servers list the same characters, each in its own order and quotes.
 fn forbidden_characters(shape: Shape) -> String {
     match shape {
-        Shape::Es => r#"must not contain the following characters [' ','"','*',',','/','<','>','?','\','|']"#.to_owned(),
+        Shape::Es => {
+            r#"must not contain the following characters [' ','"','*',',','/','<','>','?','\','|']"#
+                .to_owned()
+        }
         Shape::OpenSearch => NameError::Characters.to_string(),
     }
 }
@@ -135,49 +153,72 @@ fn forbidden_characters(shape: Shape) -> String {
 fn readonly(repository: &str, operation: ReadonlyOperation, shape: Shape) -> EsError {
     let is_es = shape == Shape::Es;
     match operation {
-        ReadonlyOperation::CreateSnapshot => {
-            ErrorKind::Repository.error(format!("[{repository}] cannot create snapshot in a readonly repository"))
+        ReadonlyOperation::CreateSnapshot => ErrorKind::Repository.error(format!(
+            "[{repository}] cannot create snapshot in a readonly repository"
+        )),
+        _ if is_es => {
+            ErrorKind::RepositoryReadOnly.error(format!("[{repository}] repository is readonly"))
         }
-        _ if is_es => ErrorKind::RepositoryReadOnly.error(format!("[{repository}] repository is readonly")),
-        ReadonlyOperation::DeleteSnapshot => {
-            ErrorKind::RepositoryReadOnly.error(format!("[{repository}] cannot delete snapshot from a readonly repository"))
-        }
-        ReadonlyOperation::Cleanup => {
-            ErrorKind::RepositoryReadOnly.error(format!("[{repository}] cannot run cleanup on readonly repository"))
-        }
-        ReadonlyOperation::ChangeKeys => {
-            ErrorKind::RepositoryReadOnly.error(format!("[{repository}] cannot change keys of a readonly repository"))
-        }
+        ReadonlyOperation::DeleteSnapshot => ErrorKind::RepositoryReadOnly.error(format!(
+            "[{repository}] cannot delete snapshot from a readonly repository"
+        )),
+        ReadonlyOperation::Cleanup => ErrorKind::RepositoryReadOnly.error(format!(
+            "[{repository}] cannot run cleanup on readonly repository"
+        )),
+        ReadonlyOperation::ChangeKeys => ErrorKind::RepositoryReadOnly.error(format!(
+            "[{repository}] cannot change keys of a readonly repository"
+        )),
     }
 }
 
-fn verification_failure(repository: &str, location: &str, cause: &str, denied: bool, shape: Shape) -> EsError {
+fn verification_failure(
+    repository: &str,
+    location: &str,
+    cause: &str,
+    denied: bool,
+    shape: Shape,
+) -> EsError {
     let node = match shape {
         Shape::Es => "master",
         Shape::OpenSearch => "cluster-manager",
     };
     // The base path of a file system repository is empty, hence two blanks; the place is told by the cause.
-    let is_missing = cause.to_ascii_lowercase().contains("no such file") || cause.to_ascii_lowercase().contains("not found");
+    let is_missing = cause.to_ascii_lowercase().contains("no such file")
+        || cause.to_ascii_lowercase().contains("not found");
     let kind = match (denied, is_missing) {
         (true, _) => ErrorKind::AccessDenied,
         (false, true) => ErrorKind::NoSuchFile,
         (false, false) => ErrorKind::Io,
     };
-    let told = if is_missing && !denied { location.to_owned() } else { format!("{location}: {cause}") };
+    let told = if is_missing && !denied {
+        location.to_owned()
+    } else {
+        format!("{location}: {cause}")
+    };
     ErrorKind::RepositoryVerification
-        .error(format!("[{repository}] path  is not accessible on {node} node"))
+        .error(format!(
+            "[{repository}] path  is not accessible on {node} node"
+        ))
         .caused_by(kind.error(told))
 }
 
 fn creation_failure(repository: &str, cause: CreationFailure, shape: Shape) -> EsError {
     use CreationFailure as F;
     match cause {
-        F::MissingLocation => ErrorKind::Repository.error(format!("[{repository}] missing location")),
-        cause @ F::LocationOutsideRoots { .. } => ErrorKind::Repository.error(format!("[{repository}] {cause}")),
-        F::ByteSize { setting, value, problem } => byte_size(&setting, &value, problem, shape),
-        F::SizeTooSmall { setting, value } => {
-            EsError::illegal_argument(format!("failed to parse value [{value}] for setting [{setting}], must be >= [5b]"))
+        F::MissingLocation => {
+            ErrorKind::Repository.error(format!("[{repository}] missing location"))
         }
+        cause @ F::LocationOutsideRoots { .. } => {
+            ErrorKind::Repository.error(format!("[{repository}] {cause}"))
+        }
+        F::ByteSize {
+            setting,
+            value,
+            problem,
+        } => byte_size(&setting, &value, problem, shape),
+        F::SizeTooSmall { setting, value } => EsError::illegal_argument(format!(
+            "failed to parse value [{value}] for setting [{setting}], must be >= [5b]"
+        )),
         F::Boolean { value, .. } => super::params::not_a_boolean(&value),
         cause @ F::Number { .. } => EsError::illegal_argument(cause.to_string()),
         other => ErrorKind::Repository.error(format!("[{repository}] {other}")),
@@ -185,14 +226,20 @@ fn creation_failure(repository: &str, cause: CreationFailure, shape: Shape) -> E
 }
 
 fn byte_size(setting: &str, value: &str, problem: ByteSizeError, shape: Shape) -> EsError {
-    let prefix = format!("failed to parse setting [{setting}] with value [{value}] as a size in bytes");
-    let text = if problem == ByteSizeError::Unit { format!("{prefix}: unit is missing or unrecognized") } else { prefix };
+    let prefix =
+        format!("failed to parse setting [{setting}] with value [{value}] as a size in bytes");
+    let text = if problem == ByteSizeError::Unit {
+        format!("{prefix}: unit is missing or unrecognized")
+    } else {
+        prefix
+    };
     let mut parsing = ErrorKind::Parse.error(text.clone());
     parsing = match problem {
-        ByteSizeError::Negative => {
-            parsing.caused_by(EsError::illegal_argument(format!("Values less than -1 bytes are not supported: {value}")))
-        }
-        ByteSizeError::Number => parsing.caused_by(ErrorKind::NumberFormat.error(format!("For input string: \"{value}\""))),
+        ByteSizeError::Negative => parsing.caused_by(EsError::illegal_argument(format!(
+            "Values less than -1 bytes are not supported: {value}"
+        ))),
+        ByteSizeError::Number => parsing
+            .caused_by(ErrorKind::NumberFormat.error(format!("For input string: \"{value}\""))),
         ByteSizeError::Unit | ByteSizeError::TooLarge => parsing,
     };
     // OpenSearch reads rates by another way than sizes; the parser's error is then not wrapped once more.
@@ -204,7 +251,11 @@ fn byte_size(setting: &str, value: &str, problem: ByteSizeError, shape: Shape) -
 }
 
 fn restore_problem(problem: &RestoreProblem, shape: Shape) -> String {
-    let fixed = if shape == Shape::OpenSearch { "UnmodifiableOnRestore setting" } else { "setting" };
+    let fixed = if shape == Shape::OpenSearch {
+        "UnmodifiableOnRestore setting"
+    } else {
+        "setting"
+    };
     match problem {
         // OpenSearch marks the number of shards only.
         RestoreProblem::CannotRemoveSetting { setting } if setting == "index.number_of_shards" => {
@@ -239,23 +290,51 @@ mod tests {
     fn bad_size(setting: &str, problem: ByteSizeError) -> EngineError {
         EngineError::RepositoryCreation {
             repository: "r".into(),
-            cause: CreationFailure::ByteSize { setting: setting.into(), value: "50".into(), problem },
+            cause: CreationFailure::ByteSize {
+                setting: setting.into(),
+                value: "50".into(),
+                problem,
+            },
         }
     }
 
     #[test]
     fn sizes_are_refused_as_each_server_does() {
         let text = "failed to parse setting [max_snapshot_bytes_per_sec] with value [50] as a size in bytes: unit is missing or unrecognized";
-        let opensearch = render(bad_size("max_snapshot_bytes_per_sec", ByteSizeError::Unit), Shape::OpenSearch);
-        assert_eq!(opensearch["error"]["root_cause"][0]["type"], "parse_exception");
+        let opensearch = render(
+            bad_size("max_snapshot_bytes_per_sec", ByteSizeError::Unit),
+            Shape::OpenSearch,
+        );
+        assert_eq!(
+            opensearch["error"]["root_cause"][0]["type"],
+            "parse_exception"
+        );
         assert_eq!(opensearch["error"]["caused_by"]["type"], "parse_exception");
         assert_eq!(opensearch["error"]["caused_by"]["reason"], text);
-        let es = render(bad_size("max_snapshot_bytes_per_sec", ByteSizeError::Unit), Shape::Es);
-        assert_eq!(es["error"]["root_cause"][0]["reason"], "[r] failed to create repository");
-        assert_eq!(es["error"]["caused_by"]["type"], "illegal_argument_exception");
-        assert_eq!(es["error"]["caused_by"]["caused_by"]["type"], "parse_exception");
-        let chunk = render(bad_size("chunk_size", ByteSizeError::Negative), Shape::OpenSearch);
-        assert_eq!(chunk["error"]["caused_by"]["type"], "illegal_argument_exception");
+        let es = render(
+            bad_size("max_snapshot_bytes_per_sec", ByteSizeError::Unit),
+            Shape::Es,
+        );
+        assert_eq!(
+            es["error"]["root_cause"][0]["reason"],
+            "[r] failed to create repository"
+        );
+        assert_eq!(
+            es["error"]["caused_by"]["type"],
+            "illegal_argument_exception"
+        );
+        assert_eq!(
+            es["error"]["caused_by"]["caused_by"]["type"],
+            "parse_exception"
+        );
+        let chunk = render(
+            bad_size("chunk_size", ByteSizeError::Negative),
+            Shape::OpenSearch,
+        );
+        assert_eq!(
+            chunk["error"]["caused_by"]["type"],
+            "illegal_argument_exception"
+        );
         assert_eq!(
             chunk["error"]["caused_by"]["caused_by"]["caused_by"]["reason"],
             "Values less than -1 bytes are not supported: 50"
@@ -277,7 +356,10 @@ mod tests {
 
     #[test]
     fn a_busy_repository_is_a_conflict_or_an_illegal_state() {
-        let error = || EngineError::RepositoryInUse { repository: "r".into(), by: InUse::Snapshot };
+        let error = || EngineError::RepositoryInUse {
+            repository: "r".into(),
+            by: InUse::Snapshot,
+        };
         assert_eq!(render(error(), Shape::Es)["status"], 409);
         let opensearch = render(error(), Shape::OpenSearch);
         assert_eq!(opensearch["status"], 500);
@@ -289,9 +371,15 @@ mod tests {
 
     #[test]
     fn read_only_repositories_refuse_by_operation() {
-        let error = |operation| EngineError::RepositoryReadonly { repository: "ro".into(), operation };
+        let error = |operation| EngineError::RepositoryReadonly {
+            repository: "ro".into(),
+            operation,
+        };
         let es = render(error(ReadonlyOperation::DeleteSnapshot), Shape::Es);
-        assert_eq!((es["status"].as_u64(), &es["error"]["reason"]), (Some(400), &Value::from("[ro] repository is readonly")));
+        assert_eq!(
+            (es["status"].as_u64(), &es["error"]["reason"]),
+            (Some(400), &Value::from("[ro] repository is readonly"))
+        );
         let opensearch = render(error(ReadonlyOperation::Cleanup), Shape::OpenSearch);
         assert_eq!(opensearch["error"]["type"], "repository_exception");
         assert_eq!(opensearch["status"], 500);

@@ -8,7 +8,9 @@ use super::params::not_a_boolean;
 
 /// The first of several spellings of a key that is given.
 pub fn any<'a>(object: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a Value> {
-    keys.iter().find_map(|key| object.get(*key)).filter(|value| !value.is_null())
+    keys.iter()
+        .find_map(|key| object.get(*key))
+        .filter(|value| !value.is_null())
 }
 
 /// `true`, `false`, or these words as strings; absent or null: the default.
@@ -16,7 +18,9 @@ pub fn any<'a>(object: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a Valu
 /// # Errors
 /// 400 `Could not convert [key] to boolean`.
 pub fn bool(object: &Map<String, Value>, keys: &[&str], default: bool) -> Result<bool, EsError> {
-    let Some(value) = any(object, keys) else { return Ok(default) };
+    let Some(value) = any(object, keys) else {
+        return Ok(default);
+    };
     let text = match value {
         Value::Bool(value) => return Ok(*value),
         Value::String(text) => text.clone(),
@@ -27,7 +31,10 @@ pub fn bool(object: &Map<String, Value>, keys: &[&str], default: bool) -> Result
         "false" => Ok(false),
         _ => {
             let key = keys.first().copied().unwrap_or_default();
-            Err(EsError::illegal_argument(format!("Could not convert [{key}] to boolean")).caused_by(not_a_boolean(&text)))
+            Err(
+                EsError::illegal_argument(format!("Could not convert [{key}] to boolean"))
+                    .caused_by(not_a_boolean(&text)),
+            )
         }
     }
 }
@@ -49,7 +56,9 @@ pub fn list(object: &Map<String, Value>, key: &str) -> Result<Option<Vec<String>
                 })
                 .collect(),
         )),
-        Some(_) => Err(EsError::illegal_argument(format!("malformed {key} section, should be an array of strings"))),
+        Some(_) => Err(EsError::illegal_argument(format!(
+            "malformed {key} section, should be an array of strings"
+        ))),
     }
 }
 
@@ -61,9 +70,9 @@ pub fn text(object: &Map<String, Value>, key: &str) -> Result<Option<String>, Es
     match any(object, &[key]) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Object(_) | Value::Array(_)) => {
-            Err(EsError::illegal_argument(format!("malformed {key} section, should be a string")))
-        }
+        Some(Value::Object(_) | Value::Array(_)) => Err(EsError::illegal_argument(format!(
+            "malformed {key} section, should be a string"
+        ))),
         Some(other) => Ok(Some(other.to_string())),
     }
 }
@@ -76,9 +85,13 @@ pub fn expand_wildcards(object: &Map<String, Value>, default: Expand) -> Result<
     let words = match any(object, &["expand_wildcards", "expandWildcards"]) {
         None => return Ok(default),
         Some(Value::String(text)) => super::params::split_list(text),
-        Some(Value::Array(items)) => {
-            items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
-        }
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| {
+                item.as_str()
+                    .map_or_else(|| item.to_string(), str::to_owned)
+            })
+            .collect(),
         Some(other) => vec![other.to_string()],
     };
     let mut expand = Expand::NONE;
@@ -89,7 +102,11 @@ pub fn expand_wildcards(object: &Map<String, Value>, default: Expand) -> Result<
             "hidden" => expand.hidden = true,
             "all" => expand = Expand::ALL,
             "none" => expand = Expand::NONE,
-            _ => return Err(EsError::illegal_argument(format!("No valid expand wildcard value [{word}]"))),
+            _ => {
+                return Err(EsError::illegal_argument(format!(
+                    "No valid expand wildcard value [{word}]"
+                )));
+            }
         }
     }
     Ok(expand)
@@ -111,7 +128,9 @@ mod tests {
         assert!(bool(&body, &["partial"], false).unwrap());
         assert!(bool(&body, &["ignore_unavailable", "ignoreUnavailable"], false).unwrap());
         assert!(bool(&body, &["z"], true).unwrap());
-        let error = bool(&body, &["n"], false).unwrap_err().render(Shape::Es, false);
+        let error = bool(&body, &["n"], false)
+            .unwrap_err()
+            .render(Shape::Es, false);
         assert_eq!(error["error"]["reason"], "Could not convert [n] to boolean");
         assert_eq!(
             error["error"]["caused_by"]["reason"],
@@ -126,13 +145,20 @@ mod tests {
         assert_eq!(list(&body, "b").unwrap().unwrap(), ["x,y", "z"]);
         assert_eq!(list(&body, "none").unwrap(), None);
         let error = list(&body, "c").unwrap_err().to_string();
-        assert!(error.contains("malformed c section, should be an array of strings"), "{error}");
+        assert!(
+            error.contains("malformed c section, should be an array of strings"),
+            "{error}"
+        );
     }
 
     #[test]
     fn wildcard_words_add_up() {
         let body = object(json!({"expand_wildcards": "open,hidden"}));
-        let expected = Expand { open: true, closed: false, hidden: true };
+        let expected = Expand {
+            open: true,
+            closed: false,
+            hidden: true,
+        };
         assert_eq!(expand_wildcards(&body, Expand::NONE).unwrap(), expected);
         let bogus = object(json!({"expandWildcards": ["bogus"]}));
         assert!(expand_wildcards(&bogus, Expand::NONE).is_err());

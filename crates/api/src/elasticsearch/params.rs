@@ -10,7 +10,20 @@ use super::units::{self, UnitError};
 pub const COMMON: &[&str] = &["pretty", "human", "error_trace", "filter_path", "format"];
 
 /// Accepted by every `_cat` endpoint besides [`COMMON`].
-pub const CAT: &[&str] = &["v", "h", "s", "help", "bytes", "time", "ts", "size", "pri", "local", "master_timeout", "cluster_manager_timeout"];
+pub const CAT: &[&str] = &[
+    "v",
+    "h",
+    "s",
+    "help",
+    "bytes",
+    "time",
+    "ts",
+    "size",
+    "pri",
+    "local",
+    "master_timeout",
+    "cluster_manager_timeout",
+];
 
 /// The parameters of one request; of a name given twice the last value counts.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +34,9 @@ pub struct Params {
 impl Params {
     /// Takes decoded pairs.
     pub fn new(pairs: Vec<(String, String)>) -> Self {
-        Self { values: pairs.into_iter().collect() }
+        Self {
+            values: pairs.into_iter().collect(),
+        }
     }
 
     /// The value as it was given.
@@ -55,10 +70,14 @@ impl Params {
     /// # Errors
     /// 400 when it is none.
     pub fn int(&self, name: &str, default: i64) -> Result<i64, EsError> {
-        let Some(text) = self.get(name) else { return Ok(default) };
+        let Some(text) = self.get(name) else {
+            return Ok(default);
+        };
         text.parse().map_err(|_| {
-            EsError::illegal_argument(format!("Failed to parse int parameter [{name}] with value [{text}]"))
-                .caused_by(ErrorKind::NumberFormat.error(format!("For input string: \"{text}\"")))
+            EsError::illegal_argument(format!(
+                "Failed to parse int parameter [{name}] with value [{text}]"
+            ))
+            .caused_by(ErrorKind::NumberFormat.error(format!("For input string: \"{text}\"")))
         })
     }
 
@@ -67,7 +86,9 @@ impl Params {
     /// # Errors
     /// 400 when the unit is missing or unknown.
     pub fn time(&self, name: &str) -> Result<Option<Duration>, EsError> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         units::parse_time(text).map_err(|error| time_error(name, text, &error))
     }
 
@@ -76,7 +97,9 @@ impl Params {
     /// # Errors
     /// 400 when the unit is missing or unknown.
     pub fn bytes(&self, name: &str) -> Result<Option<u64>, EsError> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         units::parse_bytes(text).map_err(|error| bytes_error(name, text, &error))
     }
 
@@ -104,18 +127,31 @@ impl Params {
     /// # Errors
     /// 400 naming the unknown ones, sorted, with what they may have meant.
     pub fn check_known(&self, path: &str, known: &[&str]) -> Result<(), EsError> {
-        let unknown: Vec<&str> =
-            self.values.keys().map(String::as_str).filter(|name| !known.contains(name) && !COMMON.contains(name)).collect();
+        let unknown: Vec<&str> = self
+            .values
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !known.contains(name) && !COMMON.contains(name))
+            .collect();
         if unknown.is_empty() {
             return Ok(());
         }
-        Err(EsError::illegal_argument(unrecognized(path, "parameter", &unknown, known)))
+        Err(EsError::illegal_argument(unrecognized(
+            path,
+            "parameter",
+            &unknown,
+            known,
+        )))
     }
 }
 
 /// Splits a comma list, dropping blanks around the items and empty items.
 pub fn split_list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// `true`, `false` or empty.
@@ -132,18 +168,26 @@ pub fn parse_bool(text: &str) -> Result<bool, EsError> {
 
 /// 400 for a value that is neither `true` nor `false`.
 pub fn not_a_boolean(text: &str) -> EsError {
-    EsError::illegal_argument(format!("Failed to parse value [{text}] as only [true] or [false] are allowed."))
+    EsError::illegal_argument(format!(
+        "Failed to parse value [{text}] as only [true] or [false] are allowed."
+    ))
 }
 
 /// 400 for a bad time; `name` is the parameter or setting.
 pub fn time_error(name: &str, text: &str, error: &UnitError) -> EsError {
     EsError::illegal_argument(match error {
         UnitError::Unit => {
-            format!("failed to parse setting [{name}] with value [{text}] as a time value: unit is missing or unrecognized")
+            format!(
+                "failed to parse setting [{name}] with value [{text}] as a time value: unit is missing or unrecognized"
+            )
         }
-        UnitError::Fraction => format!("failed to parse [{text}], fractional time values are not supported"),
+        UnitError::Fraction => {
+            format!("failed to parse [{text}], fractional time values are not supported")
+        }
         UnitError::Negative => {
-            format!("failed to parse setting [{name}] with value [{text}] as a time value: negative durations are not supported")
+            format!(
+                "failed to parse setting [{name}] with value [{text}] as a time value: negative durations are not supported"
+            )
         }
         UnitError::Number => format!("failed to parse [{text}]"),
     })
@@ -153,7 +197,9 @@ pub fn time_error(name: &str, text: &str, error: &UnitError) -> EsError {
 pub fn bytes_error(name: &str, text: &str, error: &UnitError) -> EsError {
     EsError::illegal_argument(match error {
         UnitError::Unit => {
-            format!("failed to parse setting [{name}] with value [{text}] as a size in bytes: unit is missing or unrecognized")
+            format!(
+                "failed to parse setting [{name}] with value [{text}] as a size in bytes: unit is missing or unrecognized"
+            )
         }
         _ => format!("failed to parse setting [{name}] with value [{text}] as a size in bytes"),
     })
@@ -164,8 +210,14 @@ pub fn unrecognized(path: &str, what: &str, unknown: &[&str], known: &[&str]) ->
     let mut sorted = unknown.to_vec();
     sorted.sort_unstable();
     let plural = if sorted.len() > 1 { "s" } else { "" };
-    let items: Vec<String> = sorted.iter().map(|name| format!("[{name}]{}", suggestion(name, known))).collect();
-    format!("request [{path}] contains unrecognized {what}{plural}: {}", items.join(", "))
+    let items: Vec<String> = sorted
+        .iter()
+        .map(|name| format!("[{name}]{}", suggestion(name, known)))
+        .collect();
+    format!(
+        "request [{path}] contains unrecognized {what}{plural}: {}",
+        items.join(", ")
+    )
 }
 
 fn suggestion(name: &str, known: &[&str]) -> String {
@@ -199,7 +251,11 @@ fn similarity(left: &str, right: &str) -> f64 {
         let mut current = vec![row + 1];
         for (column, to) in right.iter().enumerate() {
             let substituted = previous[column] + usize::from(from != to);
-            current.push(substituted.min(previous[column + 1] + 1).min(current[column] + 1));
+            current.push(
+                substituted
+                    .min(previous[column + 1] + 1)
+                    .min(current[column] + 1),
+            );
         }
         previous = current;
     }
@@ -216,7 +272,10 @@ mod tests {
     }
 
     fn reason<T: std::fmt::Debug>(result: Result<T, EsError>) -> String {
-        result.unwrap_err().render(Shape::Es, false)["error"]["reason"].as_str().unwrap().to_owned()
+        result.unwrap_err().render(Shape::Es, false)["error"]["reason"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     #[test]
@@ -250,12 +309,19 @@ mod tests {
             reason(params("zzz&aaa").check_known("/_snapshot/r", &known)),
             "request [/_snapshot/r] contains unrecognized parameters: [aaa], [zzz]"
         );
-        assert!(params("human&format=yaml&filter_path=a&error_trace").check_known("/", &known).is_ok());
+        assert!(
+            params("human&format=yaml&filter_path=a&error_trace")
+                .check_known("/", &known)
+                .is_ok()
+        );
     }
 
     #[test]
     fn several_similar_names_are_all_offered() {
         let text = unrecognized("/x", "parameter", &["tmeout"], &["timeout", "tmeoutx"]);
-        assert!(text.ends_with("[tmeout] -> did you mean any of [timeout, tmeoutx]?"), "{text}");
+        assert!(
+            text.ends_with("[tmeout] -> did you mean any of [timeout, tmeoutx]?"),
+            "{text}"
+        );
     }
 }

@@ -9,7 +9,11 @@ use super::errors::EsError;
 /// # Errors
 /// 400 when a percent escape is cut off or is no UTF-8.
 pub fn segments(raw_path: &str) -> Result<Vec<String>, EsError> {
-    raw_path.split('/').filter(|segment| !segment.is_empty()).map(|segment| decode(segment, false)).collect()
+    raw_path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| decode(segment, false))
+        .collect()
 }
 
 /// Pairs of a query string in order; a name without `=` has the empty value.
@@ -37,13 +41,22 @@ fn decode(text: &str, plus_is_space: bool) -> Result<String, EsError> {
         }
         let escape = bytes.get(position + 1..position + 3);
         if escape.is_none() {
-            return Err(EsError::illegal_argument(format!("unterminated escape sequence at end of string: {text}")));
+            return Err(EsError::illegal_argument(format!(
+                "unterminated escape sequence at end of string: {text}"
+            )));
         }
         if !escape.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-            return Err(EsError::illegal_argument(format!("invalid hex byte at index {} of string: {text}", position + 1)));
+            return Err(EsError::illegal_argument(format!(
+                "invalid hex byte at index {} of string: {text}",
+                position + 1
+            )));
         }
     }
-    let spaced = if plus_is_space { text.replace('+', " ") } else { text.to_owned() };
+    let spaced = if plus_is_space {
+        text.replace('+', " ")
+    } else {
+        text.to_owned()
+    };
     percent_decode_str(&spaced)
         .decode_utf8()
         .map(|decoded| decoded.into_owned())
@@ -56,14 +69,18 @@ mod tests {
 
     #[test]
     fn slashes_are_counted_before_decoding() {
-        assert_eq!(segments("//_snapshot//r%2Fx/a+b/").unwrap(), ["_snapshot", "r/x", "a+b"]);
+        assert_eq!(
+            segments("//_snapshot//r%2Fx/a+b/").unwrap(),
+            ["_snapshot", "r/x", "a+b"]
+        );
         assert!(segments("/").unwrap().is_empty());
     }
 
     #[test]
     fn queries_turn_plus_into_space() {
         let pairs = query_pairs("a=x+y&pretty&b=%3Cs%3E&&=z").unwrap();
-        let expected = [("a", "x y"), ("pretty", ""), ("b", "<s>")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let expected =
+            [("a", "x y"), ("pretty", ""), ("b", "<s>")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(pairs, expected);
     }
 

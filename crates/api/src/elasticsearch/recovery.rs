@@ -19,12 +19,22 @@ use super::units;
 
 /// Adds the routes of this area.
 pub(super) fn register(table: &mut RouteTable) {
-    let names = ["detailed", "active_only", "ignore_unavailable", "allow_no_indices", "expand_wildcards"];
+    let names = [
+        "detailed",
+        "active_only",
+        "ignore_unavailable",
+        "allow_no_indices",
+        "expand_wildcards",
+    ];
     for pattern in ["/_recovery", "/{index}/_recovery"] {
         table.get(pattern, &names, recovery);
     }
     for pattern in ["/_cat/recovery", "/_cat/recovery/{index}"] {
-        table.add(Route::new(Method::GET, pattern, cat).cat().params(&["index", "detailed", "active_only"]));
+        table.add(Route::new(Method::GET, pattern, cat).cat().params(&[
+            "index",
+            "detailed",
+            "active_only",
+        ]));
     }
 }
 
@@ -39,11 +49,21 @@ struct Recovery {
 
 impl Recovery {
     fn of_restore(restore: ShardRecovery) -> Self {
-        Self { shard: restore.shard, start_ms: restore.start_ms, stop_ms: restore.stop_ms, restore: Some(restore) }
+        Self {
+            shard: restore.shard,
+            start_ms: restore.start_ms,
+            stop_ms: restore.stop_ms,
+            restore: Some(restore),
+        }
     }
 
     fn of_new(meta: &IndexMeta, shard: u32) -> Self {
-        Self { shard, restore: None, start_ms: meta.created_ms, stop_ms: Some(meta.created_ms) }
+        Self {
+            shard,
+            restore: None,
+            start_ms: meta.created_ms,
+            stop_ms: Some(meta.created_ms),
+        }
     }
 
     fn time_ms(&self) -> i64 {
@@ -51,7 +71,11 @@ impl Recovery {
     }
 
     fn kind(&self) -> &'static str {
-        if self.restore.is_some() { "SNAPSHOT" } else { "EMPTY_STORE" }
+        if self.restore.is_some() {
+            "SNAPSHOT"
+        } else {
+            "EMPTY_STORE"
+        }
     }
 
     fn stage(&self) -> &'static str {
@@ -68,15 +92,19 @@ impl Recovery {
     /// Bytes and files: all, and those that are there.
     fn amounts(&self) -> (u64, u64, u64, u64) {
         self.restore.as_ref().map_or((0, 0, 0, 0), |restore| {
-            (restore.bytes_total, restore.bytes_recovered, restore.files_total, restore.files_recovered)
+            (
+                restore.bytes_total,
+                restore.bytes_recovered,
+                restore.files_total,
+                restore.files_recovered,
+            )
         })
     }
 
     fn percents(&self) -> (String, String) {
-        let (bytes, files) = self
-            .restore
-            .as_ref()
-            .map_or((100.0, 100.0), |restore| (restore.bytes_percent(), restore.files_percent()));
+        let (bytes, files) = self.restore.as_ref().map_or((100.0, 100.0), |restore| {
+            (restore.bytes_percent(), restore.files_percent())
+        });
         (format!("{bytes:.1}%"), format!("{files:.1}%"))
     }
 }
@@ -84,7 +112,12 @@ impl Recovery {
 /// Recoveries of the indices asked for, by index.
 async fn collect(request: &EsRequest) -> Result<BTreeMap<String, Vec<Recovery>>, EsError> {
     let active_only = request.params.bool("active_only", false)?;
-    let restores = request.state.engine.recoveries().await.map_err(|error| from_engine(error, request.shape()))?;
+    let restores = request
+        .state
+        .engine
+        .recoveries()
+        .await
+        .map_err(|error| from_engine(error, request.shape()))?;
     let metas = request.state.store.indices();
     let mut candidates: Vec<Candidate> = metas
         .iter()
@@ -97,27 +130,42 @@ async fn collect(request: &EsRequest) -> Result<BTreeMap<String, Vec<Recovery>>,
         .collect();
     // An index that is just being restored may be known to the engine only.
     for restore in restores.iter().filter(|restore| restore.is_active()) {
-        if !candidates.iter().any(|candidate| candidate.name == restore.index) {
-            candidates.push(Candidate { name: restore.index.clone(), open: true, ..Candidate::default() });
+        if !candidates
+            .iter()
+            .any(|candidate| candidate.name == restore.index)
+        {
+            candidates.push(Candidate {
+                name: restore.index.clone(),
+                open: true,
+                ..Candidate::default()
+            });
         }
     }
-    let options =
-        Options { ignore_unavailable: request.params.bool("ignore_unavailable", false)?, ..Options::default() };
+    let options = Options {
+        ignore_unavailable: request.params.bool("ignore_unavailable", false)?,
+        ..Options::default()
+    };
     let expression = request.captured_or_param("index").unwrap_or_default();
-    let chosen = selection::resolve(&[expression], &candidates, &options).map_err(from_selection)?;
+    let chosen =
+        selection::resolve(&[expression], &candidates, &options).map_err(from_selection)?;
     let chosen: BTreeSet<String> = chosen.into_iter().collect();
 
     let mut found: BTreeMap<String, Vec<Recovery>> = BTreeMap::new();
     for restore in restores {
         if chosen.contains(&restore.index) && (restore.is_active() || !active_only) {
-            found.entry(restore.index.clone()).or_default().push(Recovery::of_restore(restore));
+            found
+                .entry(restore.index.clone())
+                .or_default()
+                .push(Recovery::of_restore(restore));
         }
     }
     if !active_only {
         for meta in metas.iter().filter(|meta| chosen.contains(&meta.name)) {
-            found
-                .entry(meta.name.clone())
-                .or_insert_with(|| (0..meta.shards).map(|shard| Recovery::of_new(meta, shard.into())).collect());
+            found.entry(meta.name.clone()).or_insert_with(|| {
+                (0..meta.shards)
+                    .map(|shard| Recovery::of_new(meta, shard.into()))
+                    .collect()
+            });
         }
     }
     Ok(found)
@@ -130,26 +178,47 @@ async fn recovery(request: EsRequest) -> EsResult {
     let indices: Map<String, Value> = found
         .into_iter()
         .map(|(index, shards)| {
-            let shards: Value = shards.iter().map(|shard| show(shard, config, readable, is_detailed)).collect();
+            let shards: Value = shards
+                .iter()
+                .map(|shard| show(shard, config, readable, is_detailed))
+                .collect();
             (index, json!({ "shards": shards }))
         })
         .collect();
     Ok(EsResponse::value(indices.into()))
 }
 
-fn show(recovery: &Recovery, config: &ElasticsearchConfig, readable: Readable, is_detailed: bool) -> Value {
+fn show(
+    recovery: &Recovery,
+    config: &ElasticsearchConfig,
+    readable: Readable,
+    is_detailed: bool,
+) -> Value {
     let mut shown = Map::new();
     shown.insert("id".into(), recovery.shard.into());
     shown.insert("type".into(), recovery.kind().into());
     shown.insert("stage".into(), recovery.stage().into());
     shown.insert("primary".into(), true.into());
-    readable.instant(&mut shown, "start_time", "start_time_in_millis", recovery.start_ms);
+    readable.instant(
+        &mut shown,
+        "start_time",
+        "start_time_in_millis",
+        recovery.start_ms,
+    );
     if let Some(stop_ms) = recovery.stop_ms {
         readable.instant(&mut shown, "stop_time", "stop_time_in_millis", stop_ms);
     }
-    readable.millis(&mut shown, "total_time", "total_time_in_millis", recovery.time_ms());
+    readable.millis(
+        &mut shown,
+        "total_time",
+        "total_time_in_millis",
+        recovery.time_ms(),
+    );
     shown.insert("source".into(), source(recovery, config));
-    let (host, _) = config.address.rsplit_once(':').unwrap_or((&config.address, ""));
+    let (host, _) = config
+        .address
+        .rsplit_once(':')
+        .unwrap_or((&config.address, ""));
     shown.insert(
         "target".into(),
         json!({
@@ -160,7 +229,10 @@ fn show(recovery: &Recovery, config: &ElasticsearchConfig, readable: Readable, i
             "name": config.node_name,
         }),
     );
-    shown.insert("index".into(), index(recovery, config.shape, readable, is_detailed));
+    shown.insert(
+        "index".into(),
+        index(recovery, config.shape, readable, is_detailed),
+    );
     let mut translog = Map::new();
     for key in ["recovered", "total"] {
         translog.insert(key.into(), 0.into());
@@ -170,10 +242,18 @@ fn show(recovery: &Recovery, config: &ElasticsearchConfig, readable: Readable, i
     readable.millis(&mut translog, "total_time", "total_time_in_millis", 0);
     shown.insert("translog".into(), translog.into());
     let mut verify = Map::new();
-    readable.millis(&mut verify, "check_index_time", "check_index_time_in_millis", 0);
+    readable.millis(
+        &mut verify,
+        "check_index_time",
+        "check_index_time_in_millis",
+        0,
+    );
     readable.millis(&mut verify, "total_time", "total_time_in_millis", 0);
     shown.insert("verify_index".into(), verify.into());
-    if let Some(failure) = recovery.restore.as_ref().and_then(|restore| restore.failure.as_ref())
+    if let Some(failure) = recovery
+        .restore
+        .as_ref()
+        .and_then(|restore| restore.failure.as_ref())
         && config.shape == Shape::Es
     {
         shown.insert("failure".into(), failure.clone().into());
@@ -182,13 +262,21 @@ fn show(recovery: &Recovery, config: &ElasticsearchConfig, readable: Readable, i
 }
 
 fn source(recovery: &Recovery, config: &ElasticsearchConfig) -> Value {
-    let Some(restore) = &recovery.restore else { return json!({}) };
+    let Some(restore) = &recovery.restore else {
+        return json!({});
+    };
     let mut source = Map::new();
-    source.insert("repository".into(), restore.source.repository.clone().into());
+    source.insert(
+        "repository".into(),
+        restore.source.repository.clone().into(),
+    );
     source.insert("snapshot".into(), restore.source.snapshot.clone().into());
     source.insert("version".into(), config.version.to_string().into());
     source.insert("index".into(), restore.source.index.clone().into());
-    source.insert("restoreUUID".into(), restore.source.restore_uuid.clone().into());
+    source.insert(
+        "restoreUUID".into(),
+        restore.source.restore_uuid.clone().into(),
+    );
     if config.shape == Shape::OpenSearch {
         source.insert("isSearchableSnapshot".into(), false.into());
         source.insert("remoteStoreIndexShallowCopy".into(), false.into());
@@ -204,9 +292,19 @@ fn index(recovery: &Recovery, shape: Shape, readable: Readable, is_detailed: boo
     let mut size = Map::new();
     readable.bytes(&mut size, "total", "total_in_bytes", bytes_total);
     readable.bytes(&mut size, "reused", "reused_in_bytes", 0);
-    readable.bytes(&mut size, "recovered", "recovered_in_bytes", bytes_recovered);
+    readable.bytes(
+        &mut size,
+        "recovered",
+        "recovered_in_bytes",
+        bytes_recovered,
+    );
     if shape == Shape::Es {
-        readable.bytes(&mut size, "recovered_from_snapshot", "recovered_from_snapshot_in_bytes", bytes_recovered);
+        readable.bytes(
+            &mut size,
+            "recovered_from_snapshot",
+            "recovered_from_snapshot_in_bytes",
+            bytes_recovered,
+        );
     }
     size.insert("percent".into(), bytes_percent.into());
     let mut files = Map::new();
@@ -220,11 +318,29 @@ fn index(recovery: &Recovery, shape: Shape, readable: Readable, is_detailed: boo
     let mut shown = Map::new();
     shown.insert("size".into(), size.into());
     shown.insert("files".into(), files.into());
-    readable.millis(&mut shown, "total_time", "total_time_in_millis", recovery.time_ms());
-    let throttled_ns = recovery.restore.as_ref().map_or(0, |restore| restore.throttled_ns);
+    readable.millis(
+        &mut shown,
+        "total_time",
+        "total_time_in_millis",
+        recovery.time_ms(),
+    );
+    let throttled_ns = recovery
+        .restore
+        .as_ref()
+        .map_or(0, |restore| restore.throttled_ns);
     let throttled_ms = i64::try_from(throttled_ns / 1_000_000).unwrap_or(i64::MAX);
-    readable.millis(&mut shown, "source_throttle_time", "source_throttle_time_in_millis", throttled_ms);
-    readable.millis(&mut shown, "target_throttle_time", "target_throttle_time_in_millis", 0);
+    readable.millis(
+        &mut shown,
+        "source_throttle_time",
+        "source_throttle_time_in_millis",
+        throttled_ms,
+    );
+    readable.millis(
+        &mut shown,
+        "target_throttle_time",
+        "target_throttle_time_in_millis",
+        0,
+    );
     Value::Object(shown)
 }
 
@@ -232,9 +348,19 @@ const COLUMNS: &[Column] = &[
     Column::new("index", "i,idx", "index name"),
     Column::new("shard", "s,sh", "shard name"),
     Column::new("start_time", "start", "recovery start time").hidden(),
-    Column::new("start_time_millis", "start_millis", "recovery start time in epoch milliseconds").hidden(),
+    Column::new(
+        "start_time_millis",
+        "start_millis",
+        "recovery start time in epoch milliseconds",
+    )
+    .hidden(),
     Column::new("stop_time", "stop", "recovery stop time").hidden(),
-    Column::new("stop_time_millis", "stop_millis", "recovery stop time in epoch milliseconds").hidden(),
+    Column::new(
+        "stop_time_millis",
+        "stop_millis",
+        "recovery stop time in epoch milliseconds",
+    )
+    .hidden(),
     Column::new("time", "t,ti", "recovery time"),
     Column::new("type", "ty", "recovery type"),
     Column::new("stage", "st", "recovery stage"),
@@ -254,7 +380,11 @@ const COLUMNS: &[Column] = &[
     Column::new("bytes_total", "tb", "total number of bytes"),
     Column::new("translog_ops", "to", "number of translog ops to recover"),
     Column::new("translog_ops_recovered", "tor", "translog ops recovered"),
-    Column::new("translog_ops_percent", "top", "percent of translog ops recovered"),
+    Column::new(
+        "translog_ops_percent",
+        "top",
+        "percent of translog ops recovered",
+    ),
 ];
 
 async fn cat(request: EsRequest) -> EsResult {
@@ -266,8 +396,17 @@ async fn cat(request: EsRequest) -> EsResult {
     }
     let config = &request.state.config;
     // OpenSearch prints plain numbers here, Elasticsearch readable sizes.
-    let size = |bytes: u64| if config.shape == Shape::Es { Cell::Bytes(bytes) } else { Cell::from(bytes) };
-    let (host, _) = config.address.rsplit_once(':').unwrap_or((&config.address, ""));
+    let size = |bytes: u64| {
+        if config.shape == Shape::Es {
+            Cell::Bytes(bytes)
+        } else {
+            Cell::from(bytes)
+        }
+    };
+    let (host, _) = config
+        .address
+        .rsplit_once(':')
+        .unwrap_or((&config.address, ""));
     for (index, shards) in collect(&request).await? {
         for recovery in shards {
             let (bytes_total, bytes_recovered, files_total, files_recovered) = recovery.amounts();
@@ -287,8 +426,12 @@ async fn cat(request: EsRequest) -> EsResult {
                 "n/a".into(),
                 host.into(),
                 config.node_name.as_str().into(),
-                source.map_or("n/a", |source| source.repository.as_str()).into(),
-                source.map_or("n/a", |source| source.snapshot.as_str()).into(),
+                source
+                    .map_or("n/a", |source| source.repository.as_str())
+                    .into(),
+                source
+                    .map_or("n/a", |source| source.snapshot.as_str())
+                    .into(),
                 files_total.into(),
                 files_recovered.into(),
                 files_percent.into(),
@@ -338,7 +481,10 @@ mod tests {
     fn a_restore_under_way_shows_its_source_and_share() {
         let config = ElasticsearchConfig::new(Shape::OpenSearch, "node");
         let shown = show(&running(), &config, Readable(true), false);
-        assert_eq!((&shown["type"], &shown["stage"]), (&json!("SNAPSHOT"), &json!("INDEX")));
+        assert_eq!(
+            (&shown["type"], &shown["stage"]),
+            (&json!("SNAPSHOT"), &json!("INDEX"))
+        );
         assert!(shown.get("stop_time_in_millis").is_none());
         assert_eq!(shown["start_time"], "2026-11-21T09:24:43.749Z");
         assert_eq!(shown["source"]["restoreUUID"], "jnSsIIAhQaGsZ6hl6lVctA");
@@ -347,7 +493,11 @@ mod tests {
         assert_eq!(shown["index"]["size"]["total"], "1.6mb");
         assert_eq!(shown["index"]["files"]["percent"], "42.1%");
         assert_eq!(shown["index"]["source_throttle_time_in_millis"], 2);
-        assert!(shown["index"]["size"].get("recovered_from_snapshot_in_bytes").is_none());
+        assert!(
+            shown["index"]["size"]
+                .get("recovered_from_snapshot_in_bytes")
+                .is_none()
+        );
     }
 
     #[test]
@@ -355,7 +505,10 @@ mod tests {
         let config = ElasticsearchConfig::new(Shape::Es, "node");
         let shown = show(&running(), &config, Readable(false), true);
         assert_eq!(shown["index"]["files"]["details"], json!([]));
-        assert_eq!(shown["index"]["size"]["recovered_from_snapshot_in_bytes"], 3955);
+        assert_eq!(
+            shown["index"]["size"]["recovered_from_snapshot_in_bytes"],
+            3955
+        );
         assert!(shown["source"].get("isSearchableSnapshot").is_none());
     }
 }

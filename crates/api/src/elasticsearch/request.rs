@@ -52,13 +52,18 @@ impl EsRequest {
 
     /// A part of the path by the name it has in the route, decoded; empty when the route has none.
     pub fn captured(&self, name: &str) -> &str {
-        self.captured.iter().find(|(captured, _)| *captured == name).map_or("", |(_, value)| value)
+        self.captured
+            .iter()
+            .find(|(captured, _)| *captured == name)
+            .map_or("", |(_, value)| value)
     }
 
     /// A part of the path, or else the query parameter of that name.
     pub fn captured_or_param(&self, name: &str) -> Option<&str> {
         let captured = self.captured.iter().find(|(captured, _)| *captured == name);
-        captured.map(|(_, value)| value.as_str()).or_else(|| self.params.get(name))
+        captured
+            .map(|(_, value)| value.as_str())
+            .or_else(|| self.params.get(name))
     }
 
     /// Whether a body was sent. False for streaming routes.
@@ -73,12 +78,17 @@ impl EsRequest {
 
     /// Takes the body of a [streaming](super::routes::Route::streaming) route; it is not limited in size.
     pub fn take_stream(&mut self) -> axum::body::Body {
-        self.stream.get_mut().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+        self.stream
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .unwrap_or_default()
     }
 
     /// Format of the body; JSON when none was sent.
     pub fn body_format(&self) -> super::output::Format {
-        self.media.map_or(super::output::Format::Json, |media| media.format)
+        self.media
+            .map_or(super::output::Format::Json, |media| media.format)
     }
 
     /// The parsed body; `None` when none was sent.

@@ -39,7 +39,11 @@ pub struct EsResponse {
 impl EsResponse {
     /// 200 with a body.
     pub fn new(content: Content) -> Self {
-        Self { status: StatusCode::OK, headers: Vec::new(), content }
+        Self {
+            status: StatusCode::OK,
+            headers: Vec::new(),
+            content,
+        }
     }
 
     /// 200 with a value.

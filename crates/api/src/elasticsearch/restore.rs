@@ -38,7 +38,11 @@ const KEYS: &[&str] = &[
 /// Adds the routes of this area.
 pub(super) fn register(table: &mut RouteTable) {
     let path = "/_snapshot/{repository}/{snapshot}/_restore";
-    let names = ["wait_for_completion", "master_timeout", "cluster_manager_timeout"];
+    let names = [
+        "wait_for_completion",
+        "master_timeout",
+        "cluster_manager_timeout",
+    ];
     table.add(Route::new(Method::POST, path, restore).params(&names));
 }
 
@@ -57,7 +61,10 @@ async fn restore(request: EsRequest) -> EsResult {
         Err(error) => return Err(from_engine(error, shape)),
     };
     let restore = wanted.resolve(&info)?;
-    let ticket = engine.restore(repository, snapshot, restore).await.map_err(|error| from_engine(error, shape))?;
+    let ticket = engine
+        .restore(repository, snapshot, restore)
+        .await
+        .map_err(|error| from_engine(error, shape))?;
     if ticket.planned.indices.is_empty() {
         // Nothing to wait for: real servers show the empty result without being asked to wait.
         return Ok(show(&ticket.planned));
@@ -65,7 +72,10 @@ async fn restore(request: EsRequest) -> EsResult {
     if !waits {
         return Ok(EsResponse::accepted());
     }
-    let done = engine.wait_restore(&ticket).await.map_err(|error| from_engine(error, shape))?;
+    let done = engine
+        .wait_restore(&ticket)
+        .await
+        .map_err(|error| from_engine(error, shape))?;
     Ok(show(&done))
 }
 
@@ -94,7 +104,12 @@ fn show(info: &RestoreInfo) -> EsResponse {
 
 /// The indices of a snapshot, to resolve expressions against.
 pub(super) fn candidates(info: &SnapshotInfo) -> Vec<Candidate> {
-    let candidate = |name: String| Candidate { name, aliases: Vec::new(), open: true, hidden: false };
+    let candidate = |name: String| Candidate {
+        name,
+        aliases: Vec::new(),
+        open: true,
+        hidden: false,
+    };
     info.index_names().into_iter().map(candidate).collect()
 }
 
@@ -118,21 +133,35 @@ impl Wanted {
                 "source_remote_store_repository",
             ],
         };
-        if let Some(unknown) = body.keys().find(|key| !KEYS.contains(&key.as_str()) && !own.contains(&key.as_str())) {
-            return Err(EsError::illegal_argument(format!("Unknown parameter {unknown}")));
+        if let Some(unknown) = body
+            .keys()
+            .find(|key| !KEYS.contains(&key.as_str()) && !own.contains(&key.as_str()))
+        {
+            return Err(EsError::illegal_argument(format!(
+                "Unknown parameter {unknown}"
+            )));
         }
         refuse_what_is_not_offered(body)?;
-        if body.get("settings").is_some_and(|settings| !settings.is_object()) {
+        if body
+            .get("settings")
+            .is_some_and(|settings| !settings.is_object())
+        {
             return Err(EsError::illegal_argument("malformed settings section"));
         }
         let index_settings = match body.get("index_settings") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(settings)) => settings.clone(),
-            Some(_) => return Err(EsError::illegal_argument("malformed index_settings section")),
+            Some(_) => {
+                return Err(EsError::illegal_argument(
+                    "malformed index_settings section",
+                ));
+            }
         };
         let ignore_index_settings = match body.get("ignore_index_settings") {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::String(_) | Value::Array(_)) => fields::list(body, "ignore_index_settings")?.unwrap_or_default(),
+            Some(Value::String(_) | Value::Array(_)) => {
+                fields::list(body, "ignore_index_settings")?.unwrap_or_default()
+            }
             Some(_) => {
                 let text = "malformed ignore_index_settings section, should be an array of strings";
                 return Err(EsError::illegal_argument(text));
@@ -148,7 +177,11 @@ impl Wanted {
             return Err(EsError::validation(&[&problem]));
         }
         let options = Options {
-            ignore_unavailable: fields::bool(body, &["ignore_unavailable", "ignoreUnavailable"], false)?,
+            ignore_unavailable: fields::bool(
+                body,
+                &["ignore_unavailable", "ignoreUnavailable"],
+                false,
+            )?,
             allow_no_indices: fields::bool(body, &["allow_no_indices", "allowNoIndices"], true)?,
             expand: fields::expand_wildcards(body, Expand::ALL)?,
             forbid_closed: false,
@@ -182,25 +215,34 @@ impl Wanted {
         }
         // What the caller says about wildcards concerns indices of a cluster; in a snapshot none is closed or hidden.
         self.options.expand = Expand::ALL;
-        self.request.indices = selection::resolve(&self.indices, &candidates(info), &self.options).map_err(
-            |error| match error {
-                SelectionError::Missing(name) | SelectionError::Closed(name) => index_missing_in_snapshot(&name),
-            },
-        )?;
+        self.request.indices = selection::resolve(&self.indices, &candidates(info), &self.options)
+            .map_err(|error| match error {
+                SelectionError::Missing(name) | SelectionError::Closed(name) => {
+                    index_missing_in_snapshot(&name)
+                }
+            })?;
         Ok(self.request)
     }
 }
 
 /// Extras of OpenSearch that a restore into the embedded store cannot honour are refused by name, never passed over.
 fn refuse_what_is_not_offered(body: &Map<String, Value>) -> Result<(), EsError> {
-    for key in ["rename_alias_pattern", "rename_alias_replacement", "source_remote_store_repository"] {
+    for key in [
+        "rename_alias_pattern",
+        "rename_alias_replacement",
+        "source_remote_store_repository",
+    ] {
         if body.get(key).is_some_and(|value| !value.is_null()) {
-            return Err(EsError::illegal_argument(format!("[{key}] is not supported")));
+            return Err(EsError::illegal_argument(format!(
+                "[{key}] is not supported"
+            )));
         }
     }
     match body.get("storage_type").and_then(Value::as_str) {
         None | Some("local") => Ok(()),
-        Some(other) => Err(EsError::illegal_argument(format!("storage_type [{other}] is not supported; use [local]"))),
+        Some(other) => Err(EsError::illegal_argument(format!(
+            "storage_type [{other}] is not supported; use [local]"
+        ))),
     }
 }
 
@@ -215,7 +257,11 @@ mod tests {
     #[test]
     fn defaults_restore_aliases_and_no_global_state() {
         let wanted = read(json!({}), Shape::Es).unwrap();
-        assert!(wanted.request.include_aliases && !wanted.request.include_global_state && !wanted.request.partial);
+        assert!(
+            wanted.request.include_aliases
+                && !wanted.request.include_global_state
+                && !wanted.request.partial
+        );
     }
 
     #[test]
@@ -223,9 +269,18 @@ mod tests {
         let text = |body, shape| read(body, shape).unwrap_err();
         assert!(text(json!({"bogus": 1}), Shape::Es).ends_with("Unknown parameter bogus"));
         assert!(text(json!({"metadata": {}}), Shape::Es).ends_with("Unknown parameter metadata"));
-        assert!(text(json!({"feature_states": []}), Shape::OpenSearch).ends_with("Unknown parameter feature_states"));
+        assert!(
+            text(json!({"feature_states": []}), Shape::OpenSearch)
+                .ends_with("Unknown parameter feature_states")
+        );
         assert!(read(json!({"storage_type": "local"}), Shape::OpenSearch).is_ok());
-        assert!(text(json!({"storage_type": "remote_snapshot"}), Shape::OpenSearch).contains("is not supported"));
+        assert!(
+            text(
+                json!({"storage_type": "remote_snapshot"}),
+                Shape::OpenSearch
+            )
+            .contains("is not supported")
+        );
         assert!(text(json!({"indices": 5}), Shape::Es).ends_with("should be an array of strings"));
     }
 
@@ -242,7 +297,14 @@ mod tests {
 
     #[test]
     fn settings_to_ignore_are_a_list_or_a_comma_string() {
-        let wanted = read(json!({"ignore_index_settings": "index.a, index.b*"}), Shape::Es).unwrap();
-        assert_eq!(wanted.request.ignore_index_settings, ["index.a", "index.b*"]);
+        let wanted = read(
+            json!({"ignore_index_settings": "index.a, index.b*"}),
+            Shape::Es,
+        )
+        .unwrap();
+        assert_eq!(
+            wanted.request.ignore_index_settings,
+            ["index.a", "index.b*"]
+        );
     }
 }

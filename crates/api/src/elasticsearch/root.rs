@@ -70,7 +70,10 @@ mod tests {
         assert_eq!(es["tagline"], "You Know, for Search");
         assert_eq!(es["version"]["build_flavor"], "default");
         let number = es["version"]["number"].as_str().unwrap();
-        assert!(number.starts_with("8."), "curator 8 takes 8.x only, got {number}");
+        assert!(
+            number.starts_with("8."),
+            "curator 8 takes 8.x only, got {number}"
+        );
         let opensearch = identity(&ElasticsearchConfig::new(Shape::OpenSearch, "u"));
         assert_eq!(opensearch["version"]["distribution"], "opensearch");
     }

@@ -17,7 +17,8 @@ use super::response::EsResponse;
 /// What a handler returns.
 pub type EsResult = Result<EsResponse, EsError>;
 
-type Handler = Arc<dyn Fn(EsRequest) -> Pin<Box<dyn Future<Output = EsResult> + Send>> + Send + Sync>;
+type Handler =
+    Arc<dyn Fn(EsRequest) -> Pin<Box<dyn Future<Output = EsResult> + Send>> + Send + Sync>;
 
 /// One route.
 #[derive(Clone)]
@@ -84,7 +85,10 @@ impl Route {
         self.is_streaming
     }
 
-    pub(super) fn call(&self, request: EsRequest) -> Pin<Box<dyn Future<Output = EsResult> + Send>> {
+    pub(super) fn call(
+        &self,
+        request: EsRequest,
+    ) -> Pin<Box<dyn Future<Output = EsResult> + Send>> {
         (self.handler)(request)
     }
 
@@ -148,7 +152,8 @@ impl RouteTable {
                 None => node.literals.entry(part).or_default(),
             };
         }
-        node.routes.retain(|other| other.method != route.method || other.only != route.only);
+        node.routes
+            .retain(|other| other.method != route.method || other.only != route.only);
         node.routes.push(Arc::new(route));
     }
 
@@ -162,8 +167,13 @@ impl RouteTable {
     }
 
     /// Adds the same handler for several methods and patterns.
-    pub fn each<H, F>(&mut self, methods: &[Method], patterns: &[&'static str], names: &[&'static str], handler: H)
-    where
+    pub fn each<H, F>(
+        &mut self,
+        methods: &[Method],
+        patterns: &[&'static str],
+        names: &[&'static str],
+        handler: H,
+    ) where
         H: Fn(EsRequest) -> F + Send + Sync + Clone + 'static,
         F: Future<Output = EsResult> + Send + 'static,
     {
@@ -179,7 +189,11 @@ impl RouteTable {
         let mut candidates = Vec::new();
         collect(&self.root, segments, &mut candidates);
         let offered = || {
-            candidates.iter().copied().flatten().filter(|route| route.only.is_none_or(|only| only == shape))
+            candidates
+                .iter()
+                .copied()
+                .flatten()
+                .filter(|route| route.only.is_none_or(|only| only == shape))
         };
         if let Some(route) = offered().find(|route| route.method == *method) {
             return Found::Route(Arc::clone(route));
@@ -187,12 +201,19 @@ impl RouteTable {
         let mut methods: Vec<Method> = offered().map(|route| route.method.clone()).collect();
         methods.sort_by_key(|method| order(method));
         methods.dedup();
-        if methods.is_empty() { Found::Nothing } else { Found::OtherMethods(methods) }
+        if methods.is_empty() {
+            Found::Nothing
+        } else {
+            Found::OtherMethods(methods)
+        }
     }
 }
 
 fn order(method: &Method) -> usize {
-    ["GET", "POST", "PUT", "DELETE", "HEAD"].iter().position(|name| *name == method.as_str()).unwrap_or(usize::MAX)
+    ["GET", "POST", "PUT", "DELETE", "HEAD"]
+        .iter()
+        .position(|name| *name == method.as_str())
+        .unwrap_or(usize::MAX)
 }
 
 /// Ends of all ways through the tree, the most literal first.
@@ -221,8 +242,17 @@ mod tests {
         let mut table = RouteTable::new();
         table.get("/_snapshot/_status", &[], nothing);
         table.get("/_snapshot/{repository}", &["local"], nothing);
-        table.each(&[Method::PUT, Method::POST], &["/_snapshot/{repository}"], &[], nothing);
-        table.get("/_snapshot/{repository}/{snapshot}/{index}/_status", &[], nothing);
+        table.each(
+            &[Method::PUT, Method::POST],
+            &["/_snapshot/{repository}"],
+            &[],
+            nothing,
+        );
+        table.get(
+            "/_snapshot/{repository}/{snapshot}/{index}/_status",
+            &[],
+            nothing,
+        );
         table.add(Route::new(Method::GET, "/only", nothing).only(Shape::OpenSearch));
         table
     }
@@ -238,8 +268,14 @@ mod tests {
 
     #[test]
     fn literal_parts_win_where_they_have_the_method() {
-        assert_eq!(find(Method::GET, "/_snapshot/_status/"), "GET /_snapshot/_status");
-        assert_eq!(find(Method::PUT, "/_snapshot/_status"), "PUT /_snapshot/{repository}");
+        assert_eq!(
+            find(Method::GET, "/_snapshot/_status/"),
+            "GET /_snapshot/_status"
+        );
+        assert_eq!(
+            find(Method::PUT, "/_snapshot/_status"),
+            "PUT /_snapshot/{repository}"
+        );
         assert_eq!(find(Method::DELETE, "/_snapshot/r"), "[GET, POST, PUT]");
         assert_eq!(find(Method::GET, "/_snapshot/r/s/nothing"), "nothing");
         assert_eq!(find(Method::GET, "/only"), "nothing");
@@ -247,9 +283,13 @@ mod tests {
 
     #[test]
     fn variable_parts_are_captured_by_name() {
-        let segments = crate::elasticsearch::path::segments("/_snapshot/r%2F1/s/i/_status").unwrap();
-        let Found::Route(route) = table().find(&Method::GET, &segments, Shape::Es) else { panic!("not found") };
-        let expected = [("repository", "r/1"), ("snapshot", "s"), ("index", "i")].map(|(n, v)| (n, v.to_owned()));
+        let segments =
+            crate::elasticsearch::path::segments("/_snapshot/r%2F1/s/i/_status").unwrap();
+        let Found::Route(route) = table().find(&Method::GET, &segments, Shape::Es) else {
+            panic!("not found")
+        };
+        let expected = [("repository", "r/1"), ("snapshot", "s"), ("index", "i")]
+            .map(|(n, v)| (n, v.to_owned()));
         assert_eq!(route.capture(&segments), expected);
     }
 }

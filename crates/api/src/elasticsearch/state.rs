@@ -22,7 +22,11 @@ pub struct ApiState {
 impl ApiState {
     /// The parts together.
     pub fn new(engine: Engine, store: Store, config: ElasticsearchConfig) -> Self {
-        Self { engine, store, config: Arc::new(config) }
+        Self {
+            engine,
+            store,
+            config: Arc::new(config),
+        }
     }
 }
 

@@ -63,7 +63,11 @@ pub fn parse_bytes(text: &str) -> Result<Option<u64>, UnitError> {
     ];
     let (digits, factor) = suffixes
         .iter()
-        .find_map(|(suffix, factor)| lower.strip_suffix(suffix).map(|rest| (rest.trim(), *factor)))
+        .find_map(|(suffix, factor)| {
+            lower
+                .strip_suffix(suffix)
+                .map(|rest| (rest.trim(), *factor))
+        })
         .ok_or(UnitError::Unit)?;
     if let Ok(whole) = digits.parse::<u64>() {
         return whole.checked_mul(factor).map(Some).ok_or(UnitError::Number);
@@ -71,7 +75,9 @@ pub fn parse_bytes(text: &str) -> Result<Option<u64>, UnitError> {
     if digits.starts_with('-') && digits[1..].parse::<f64>().is_ok() {
         return Err(UnitError::Negative);
     }
-    let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_decimal = digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
     match digits.parse::<f64>() {
         Ok(_) if factor == 1 => Err(UnitError::Fraction),
         Ok(fraction) if is_decimal => Ok(Some((fraction * factor as f64) as u64)),
@@ -108,7 +114,9 @@ pub fn parse_time(text: &str) -> Result<Option<Duration>, UnitError> {
             .checked_mul(factor)
             .map(|nanos| Some(Duration::from_nanos(nanos)))
             .ok_or(UnitError::Number),
-        Err(_) if digits.parse::<f64>().is_ok_and(|number| number < 0.0) => Err(UnitError::Negative),
+        Err(_) if digits.parse::<f64>().is_ok_and(|number| number < 0.0) => {
+            Err(UnitError::Negative)
+        }
         Err(_) if digits.parse::<f64>().is_ok() => Err(UnitError::Fraction),
         Err(_) => Err(UnitError::Number),
     }
@@ -147,12 +155,18 @@ pub fn readable_nanos(nanos: u64) -> String {
 
 /// A point in time, from milliseconds since 1970, as `2018-06-28T01:22:39.609Z`.
 pub fn iso_instant(millis: i64) -> String {
-    jiff::Timestamp::from_millisecond(millis).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    jiff::Timestamp::from_millisecond(millis)
+        .unwrap_or_default()
+        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+        .to_string()
 }
 
 /// The time of day of a point in time, `HH:MM:SS` in UTC.
 pub fn clock_time(millis: i64) -> String {
-    jiff::Timestamp::from_millisecond(millis).unwrap_or_default().strftime("%H:%M:%S").to_string()
+    jiff::Timestamp::from_millisecond(millis)
+        .unwrap_or_default()
+        .strftime("%H:%M:%S")
+        .to_string()
 }
 
 fn one_decimal(value: u64, factor: u64, unit: &str) -> String {

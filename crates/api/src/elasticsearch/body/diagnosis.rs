@@ -31,7 +31,10 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn fault(&self, message: impl Into<String>, is_end: bool) -> Diagnosis {
         let read = &self.bytes[..self.position.min(self.bytes.len())];
-        let line_start = read.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let line_start = read
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |newline| newline + 1);
         Diagnosis {
             message: message.into(),
             line: read.iter().filter(|byte| **byte == b'\n').count() + 1,
@@ -41,18 +44,28 @@ impl Walk<'_> {
     }
 
     fn peek(&mut self) -> Option<u8> {
-        while self.bytes.get(self.position).is_some_and(u8::is_ascii_whitespace) {
+        while self
+            .bytes
+            .get(self.position)
+            .is_some_and(u8::is_ascii_whitespace)
+        {
             self.position += 1;
         }
         self.bytes.get(self.position).copied()
     }
 
     fn unexpected(&mut self, expectation: &str) -> Diagnosis {
-        let rest = String::from_utf8_lossy(&self.bytes[self.position..self.bytes.len().min(self.position + 4)]).into_owned();
+        let rest = String::from_utf8_lossy(
+            &self.bytes[self.position..self.bytes.len().min(self.position + 4)],
+        )
+        .into_owned();
         let character = rest.chars().next().unwrap_or('\u{fffd}');
         self.position += 1;
         self.fault(
-            format!("Unexpected character ('{character}' (code {})): {expectation}", u32::from(character)),
+            format!(
+                "Unexpected character ('{character}' (code {})): {expectation}",
+                u32::from(character)
+            ),
             false,
         )
     }
@@ -85,24 +98,47 @@ impl Walk<'_> {
         let mut after_comma = false;
         loop {
             match self.peek() {
-                None => return Err(self.fault("Unexpected end-of-input within/between Object entries", !after_comma)),
+                None => {
+                    return Err(self.fault(
+                        "Unexpected end-of-input within/between Object entries",
+                        !after_comma,
+                    ));
+                }
                 Some(b'"') => self.string("Unexpected end-of-input in field name")?,
-                Some(_) => return Err(self.unexpected("was expecting double-quote to start field name")),
+                Some(_) => {
+                    return Err(self.unexpected("was expecting double-quote to start field name"));
+                }
             }
             match self.peek() {
-                None => return Err(self.fault("Unexpected end-of-input within/between Object entries", true)),
+                None => {
+                    return Err(self.fault(
+                        "Unexpected end-of-input within/between Object entries",
+                        true,
+                    ));
+                }
                 Some(b':') => self.position += 1,
-                Some(_) => return Err(self.unexpected("was expecting a colon to separate field name and value")),
+                Some(_) => {
+                    return Err(
+                        self.unexpected("was expecting a colon to separate field name and value")
+                    );
+                }
             }
             self.value(depth + 1)?;
             match self.peek() {
-                None => return Err(self.fault("Unexpected end-of-input: expected close marker for Object", true)),
+                None => {
+                    return Err(self.fault(
+                        "Unexpected end-of-input: expected close marker for Object",
+                        true,
+                    ));
+                }
                 Some(b',') => self.position += 1,
                 Some(b'}') => {
                     self.position += 1;
                     return Ok(());
                 }
-                Some(_) => return Err(self.unexpected("was expecting comma to separate Object entries")),
+                Some(_) => {
+                    return Err(self.unexpected("was expecting comma to separate Object entries"));
+                }
             }
             after_comma = true;
         }
@@ -116,17 +152,26 @@ impl Walk<'_> {
         }
         loop {
             if self.peek().is_none() {
-                return Err(self.fault("Unexpected end-of-input within/between Array entries", true));
+                return Err(
+                    self.fault("Unexpected end-of-input within/between Array entries", true)
+                );
             }
             self.value(depth + 1)?;
             match self.peek() {
-                None => return Err(self.fault("Unexpected end-of-input: expected close marker for Array", true)),
+                None => {
+                    return Err(self.fault(
+                        "Unexpected end-of-input: expected close marker for Array",
+                        true,
+                    ));
+                }
                 Some(b',') => self.position += 1,
                 Some(b']') => {
                     self.position += 1;
                     return Ok(());
                 }
-                Some(_) => return Err(self.unexpected("was expecting comma to separate Array entries")),
+                Some(_) => {
+                    return Err(self.unexpected("was expecting comma to separate Array entries"));
+                }
             }
         }
     }
@@ -156,21 +201,30 @@ impl Walk<'_> {
     }
 
     fn number(&mut self) {
-        while self.bytes.get(self.position).is_some_and(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')) {
+        while self
+            .bytes
+            .get(self.position)
+            .is_some_and(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'))
+        {
             self.position += 1;
         }
     }
 
     fn word(&mut self) -> Result<(), Diagnosis> {
         let start = self.position;
-        while self.bytes.get(self.position).is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$')) {
+        while self
+            .bytes
+            .get(self.position)
+            .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$'))
+        {
             self.position += 1;
         }
         let word = String::from_utf8_lossy(&self.bytes[start..self.position]).into_owned();
         if matches!(word.as_str(), "true" | "false" | "null") {
             return Ok(());
         }
-        let expectation = "was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
+        let expectation =
+            "was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
         Err(self.fault(format!("Unrecognized token '{word}': {expectation}"), false))
     }
 }
@@ -183,17 +237,36 @@ mod tests {
     fn places_are_counted_by_line() {
         let found = diagnose(b"{\n  \"a\": 1\n  \"b\"").unwrap();
         assert_eq!((found.line, found.column), (3, 4));
-        assert!(found.message.starts_with("Unexpected character ('\"' (code 34)): was expecting comma"));
+        assert!(
+            found
+                .message
+                .starts_with("Unexpected character ('\"' (code 34)): was expecting comma")
+        );
     }
 
     #[test]
     fn sound_texts_have_no_fault() {
-        assert_eq!(diagnose(br#"{"a": [1, -2.5e3, "x\"y", {}], "b": [], "c": true}"#), None);
+        assert_eq!(
+            diagnose(br#"{"a": [1, -2.5e3, "x\"y", {}], "b": [], "c": true}"#),
+            None
+        );
     }
 
     #[test]
     fn nothing_makes_it_panic() {
-        for text in ["", "{", "[", "\"", "\"\\", "{\"a\\", "[1,", "[1 2]", "\u{fc}", "{\"a\":\u{1}", "-"] {
+        for text in [
+            "",
+            "{",
+            "[",
+            "\"",
+            "\"\\",
+            "{\"a\\",
+            "[1,",
+            "[1 2]",
+            "\u{fc}",
+            "{\"a\":\u{1}",
+            "-",
+        ] {
             let _ = diagnose(text.as_bytes());
         }
     }

@@ -31,7 +31,11 @@ fn other_format(error: impl fmt::Display) -> EsError {
 fn parse_json(bytes: &[u8], shape: Shape) -> Result<Value, EsError> {
     let duplicate = Cell::new(false);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let error = match (Unique { duplicate: &duplicate }).deserialize(&mut deserializer) {
+    let error = match (Unique {
+        duplicate: &duplicate,
+    })
+    .deserialize(&mut deserializer)
+    {
         // What stands behind the value is ignored, as Elasticsearch does.
         Ok(value) => return Ok(value),
         Err(error) => error,
@@ -39,8 +43,17 @@ fn parse_json(bytes: &[u8], shape: Shape) -> Result<Value, EsError> {
     let diagnosis = if duplicate.get() {
         // serde_json adds " at line … column …" to the text of the visitor.
         let text = error.to_string();
-        let message = text.split(" at line ").next().unwrap_or_default().to_owned();
-        Diagnosis { message, line: error.line(), column: error.column() + 1, is_end: false }
+        let message = text
+            .split(" at line ")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Diagnosis {
+            message,
+            line: error.line(),
+            column: error.column() + 1,
+            is_end: false,
+        }
     } else {
         diagnose(bytes).unwrap_or_else(|| Diagnosis {
             message: error.to_string(),
@@ -55,18 +68,30 @@ fn parse_json(bytes: &[u8], shape: Shape) -> Result<Value, EsError> {
 fn to_error(found: &Diagnosis, bytes: &[u8], shape: Shape) -> EsError {
     let place = format!("line: {}, column: {}]", found.line, found.column);
     if shape == Shape::OpenSearch {
-        let kind = if found.is_end { ErrorKind::XContentEof } else { ErrorKind::XContentParse };
+        let kind = if found.is_end {
+            ErrorKind::XContentEof
+        } else {
+            ErrorKind::XContentParse
+        };
         let source = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
         return kind.error(format!("{}\n at [Source: {source}; {place}", found.message));
     }
-    let text = format!("{}\n at [Source: (byte[])\"{}\"; {place}", found.message, beginning(bytes));
+    let text = format!(
+        "{}\n at [Source: (byte[])\"{}\"; {place}",
+        found.message,
+        beginning(bytes)
+    );
     let prefix = format!("[{}:{}]", found.line, found.column);
     if found.is_end {
         let cause = ErrorKind::JsonEof.error(text);
-        ErrorKind::XContentEof.error(format!("{prefix} Unexpected end of file")).caused_by(cause)
+        ErrorKind::XContentEof
+            .error(format!("{prefix} Unexpected end of file"))
+            .caused_by(cause)
     } else {
         let cause = ErrorKind::JsonParse.error(text.clone());
-        ErrorKind::XContentParse.error(format!("{prefix} {text}")).caused_by(cause)
+        ErrorKind::XContentParse
+            .error(format!("{prefix} {text}"))
+            .caused_by(cause)
     }
 }
 
@@ -75,7 +100,11 @@ fn beginning(bytes: &[u8]) -> String {
     const SHOWN_BYTES: usize = 500;
     let shown = &bytes[..bytes.len().min(SHOWN_BYTES)];
     let text = String::from_utf8_lossy(shown).into_owned();
-    if bytes.len() > SHOWN_BYTES { format!("{text}[truncated {} bytes]", bytes.len() - SHOWN_BYTES) } else { text }
+    if bytes.len() > SHOWN_BYTES {
+        format!("{text}[truncated {} bytes]", bytes.len() - SHOWN_BYTES)
+    } else {
+        text
+    }
 }
 
 /// Deserialises any value, refusing a key given twice in one object.
@@ -148,35 +177,76 @@ mod tests {
         let error = parse(text.as_bytes(), Format::Json, Shape::OpenSearch).unwrap_err();
         let body = error.render(Shape::OpenSearch, false);
         let field = |name: &str| body["error"][name].as_str().unwrap().to_owned();
-        let reason = field("reason").replace("REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)", "…");
+        let reason = field("reason").replace(
+            "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)",
+            "…",
+        );
         (field("type"), reason)
     }
 
     #[test]
     fn text_after_the_value_is_ignored() {
-        assert_eq!(parse(b"{\"a\":1} trailing", Format::Json, Shape::Es).unwrap(), json!({"a": 1}));
-        let nested = parse(b" {\"a\":[1,{\"b\":null}],\"c\":1.5}", Format::Json, Shape::Es).unwrap();
+        assert_eq!(
+            parse(b"{\"a\":1} trailing", Format::Json, Shape::Es).unwrap(),
+            json!({"a": 1})
+        );
+        let nested = parse(
+            b" {\"a\":[1,{\"b\":null}],\"c\":1.5}",
+            Format::Json,
+            Shape::Es,
+        )
+        .unwrap();
         assert_eq!(nested, json!({"a": [1, {"b": null}], "c": 1.5}));
     }
 
     #[test]
     fn errors_say_where_as_jackson_does() {
         let cases = [
-            ("{\"type\":\"fs\",", "json_parse_exception", "Unexpected end-of-input within/between Object entries\n at [Source: …; line: 1, column: 14]"),
-            ("{\"settings\":", "json_e_o_f_exception", "Unexpected end-of-input within/between Object entries\n at [Source: …; line: 1, column: 13]"),
-            ("{\"ind", "json_e_o_f_exception", "Unexpected end-of-input in field name\n at [Source: …; line: 1, column: 6]"),
-            ("garbage\n", "json_parse_exception", "Unrecognized token 'garbage': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')\n at [Source: …; line: 1, column: 8]"),
-            ("{x}", "json_parse_exception", "Unexpected character ('x' (code 120)): was expecting double-quote to start field name\n at [Source: …; line: 1, column: 3]"),
-            ("{\"indices\":\"idx-a\",\"indices\":\"other\"}", "json_parse_exception", "Duplicate field 'indices'\n at [Source: …; line: 1, column: 29]"),
+            (
+                "{\"type\":\"fs\",",
+                "json_parse_exception",
+                "Unexpected end-of-input within/between Object entries\n at [Source: …; line: 1, column: 14]",
+            ),
+            (
+                "{\"settings\":",
+                "json_e_o_f_exception",
+                "Unexpected end-of-input within/between Object entries\n at [Source: …; line: 1, column: 13]",
+            ),
+            (
+                "{\"ind",
+                "json_e_o_f_exception",
+                "Unexpected end-of-input in field name\n at [Source: …; line: 1, column: 6]",
+            ),
+            (
+                "garbage\n",
+                "json_parse_exception",
+                "Unrecognized token 'garbage': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')\n at [Source: …; line: 1, column: 8]",
+            ),
+            (
+                "{x}",
+                "json_parse_exception",
+                "Unexpected character ('x' (code 120)): was expecting double-quote to start field name\n at [Source: …; line: 1, column: 3]",
+            ),
+            (
+                "{\"indices\":\"idx-a\",\"indices\":\"other\"}",
+                "json_parse_exception",
+                "Duplicate field 'indices'\n at [Source: …; line: 1, column: 29]",
+            ),
         ];
         for (text, kind, reason) in cases {
-            assert_eq!(opensearch(text), (kind.to_owned(), reason.to_owned()), "{text}");
+            assert_eq!(
+                opensearch(text),
+                (kind.to_owned(), reason.to_owned()),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn the_es_shape_wraps_the_parser_error() {
-        let error = parse(b"{\"ind", Format::Json, Shape::Es).unwrap_err().render(Shape::Es, false);
+        let error = parse(b"{\"ind", Format::Json, Shape::Es)
+            .unwrap_err()
+            .render(Shape::Es, false);
         assert_eq!(error["error"]["type"], "x_content_e_o_f_exception");
         assert_eq!(error["error"]["reason"], "[1:6] Unexpected end of file");
         assert_eq!(error["error"]["caused_by"]["type"], "json_e_o_f_exception");
@@ -185,7 +255,10 @@ mod tests {
 
     #[test]
     fn other_formats_are_read() {
-        assert_eq!(parse(b"a: 1\nb: [x]\n", Format::Yaml, Shape::Es).unwrap(), json!({"a": 1, "b": ["x"]}));
+        assert_eq!(
+            parse(b"a: 1\nb: [x]\n", Format::Yaml, Shape::Es).unwrap(),
+            json!({"a": 1, "b": ["x"]})
+        );
         assert!(parse(b"\xff\xff", Format::Cbor, Shape::Es).is_err());
         assert!(parse(b"nope", Format::Smile, Shape::Es).is_err());
     }

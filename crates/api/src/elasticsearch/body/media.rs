@@ -28,13 +28,19 @@ impl Media {
             None => (subtype, false),
         };
         let format = Format::by_name(name)?;
-        let major = parts.find_map(|part| part.strip_prefix("compatible-with=")).map(str::trim);
+        let major = parts
+            .find_map(|part| part.strip_prefix("compatible-with="))
+            .map(str::trim);
         let compatible_with = match (is_versioned, major) {
             (true, Some(major)) => Some(major.trim_matches('"').parse().ok()?),
             (true, None) => Some(8),
             (false, _) => None,
         };
-        Some(Self { format, compatible_with, is_lines: name == "x-ndjson" })
+        Some(Self {
+            format,
+            compatible_with,
+            is_lines: name == "x-ndjson",
+        })
     }
 
     /// The type of a request's body.
@@ -42,10 +48,18 @@ impl Media {
     /// # Errors
     /// 406 when the type is missing or not understood. The OpenSearch shape knows no versioned types.
     pub fn of_request(headers: &HeaderMap, shape: Shape) -> Result<Self, EsError> {
-        let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let given = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         Self::parse(given)
             .filter(|media| shape == Shape::Es || media.compatible_with.is_none())
-            .ok_or_else(|| EsError::plain(406, format!("Content-Type header [{given}] is not supported")))
+            .ok_or_else(|| {
+                EsError::plain(
+                    406,
+                    format!("Content-Type header [{given}] is not supported"),
+                )
+            })
     }
 }
 
@@ -59,15 +73,26 @@ pub struct Accepted {
 impl Accepted {
     /// Reads `Accept`; anything not understood is no wish.
     pub fn of_request(headers: &HeaderMap) -> Self {
-        let given = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Self { media: given.split(',').find_map(Media::parse) }
+        let given = headers
+            .get(header::ACCEPT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        Self {
+            media: given.split(',').find_map(Media::parse),
+        }
     }
 
     /// The `Content-Type` of an answer in `format`.
     pub fn content_type(self, format: Format, shape: Shape) -> String {
         let name = format.name();
-        match (self.media.and_then(|media| media.compatible_with), shape, format) {
-            (Some(major), Shape::Es, _) => format!("application/vnd.elasticsearch+{name};compatible-with={major}"),
+        match (
+            self.media.and_then(|media| media.compatible_with),
+            shape,
+            format,
+        ) {
+            (Some(major), Shape::Es, _) => {
+                format!("application/vnd.elasticsearch+{name};compatible-with={major}")
+            }
             (_, Shape::OpenSearch, Format::Json) => "application/json; charset=UTF-8".to_owned(),
             _ => format!("application/{name}"),
         }
@@ -81,27 +106,59 @@ mod tests {
     #[test]
     fn versioned_types_are_answered_in_kind() {
         let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, "application/vnd.elasticsearch+json; compatible-with=9".parse().unwrap());
+        headers.insert(
+            header::ACCEPT,
+            "application/vnd.elasticsearch+json; compatible-with=9"
+                .parse()
+                .unwrap(),
+        );
         let accepted = Accepted::of_request(&headers);
         assert_eq!(
             accepted.content_type(Format::Json, Shape::Es),
             "application/vnd.elasticsearch+json;compatible-with=9"
         );
-        assert_eq!(accepted.content_type(Format::Json, Shape::OpenSearch), "application/json; charset=UTF-8");
-        assert_eq!(Accepted::default().content_type(Format::Json, Shape::Es), "application/json");
-        assert_eq!(Accepted::default().content_type(Format::Yaml, Shape::OpenSearch), "application/yaml");
+        assert_eq!(
+            accepted.content_type(Format::Json, Shape::OpenSearch),
+            "application/json; charset=UTF-8"
+        );
+        assert_eq!(
+            Accepted::default().content_type(Format::Json, Shape::Es),
+            "application/json"
+        );
+        assert_eq!(
+            Accepted::default().content_type(Format::Yaml, Shape::OpenSearch),
+            "application/yaml"
+        );
     }
 
     #[test]
     fn types_that_are_not_ours_are_refused_by_name() {
         let mut headers = HeaderMap::new();
-        let text = |headers: &HeaderMap| Media::of_request(headers, Shape::Es).unwrap_err().to_string();
+        let text = |headers: &HeaderMap| {
+            Media::of_request(headers, Shape::Es)
+                .unwrap_err()
+                .to_string()
+        };
         assert_eq!(text(&headers), "Content-Type header [] is not supported");
         headers.insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
-        assert_eq!(text(&headers), "Content-Type header [text/plain] is not supported");
-        headers.insert(header::CONTENT_TYPE, "application/json; charset=utf-8".parse().unwrap());
-        assert_eq!(Media::of_request(&headers, Shape::Es).unwrap().format, Format::Json);
-        headers.insert(header::CONTENT_TYPE, "application/vnd.elasticsearch+x-ndjson;compatible-with=8".parse().unwrap());
+        assert_eq!(
+            text(&headers),
+            "Content-Type header [text/plain] is not supported"
+        );
+        headers.insert(
+            header::CONTENT_TYPE,
+            "application/json; charset=utf-8".parse().unwrap(),
+        );
+        assert_eq!(
+            Media::of_request(&headers, Shape::Es).unwrap().format,
+            Format::Json
+        );
+        headers.insert(
+            header::CONTENT_TYPE,
+            "application/vnd.elasticsearch+x-ndjson;compatible-with=8"
+                .parse()
+                .unwrap(),
+        );
         assert!(Media::of_request(&headers, Shape::Es).unwrap().is_lines);
         assert!(Media::of_request(&headers, Shape::OpenSearch).is_err());
     }

@@ -50,7 +50,8 @@ pub fn encode(value: &Value, format: Format, pretty: bool) -> Result<Vec<u8>, Es
     match format {
         Format::Json if pretty => {
             let mut bytes = Vec::new();
-            let mut serializer = Serializer::with_formatter(&mut bytes, Spaced(PrettyFormatter::new()));
+            let mut serializer =
+                Serializer::with_formatter(&mut bytes, Spaced(PrettyFormatter::new()));
             value.serialize(&mut serializer).map_err(failed)?;
             bytes.push(b'\n');
             Ok(bytes)
@@ -89,10 +90,17 @@ impl Formatter for Spaced<'_> {
         }
         writer.write_all(&end)
     }
-    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+    fn begin_array_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
         self.0.begin_array_value(writer, first)
     }
-    fn end_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+    fn end_array_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+    ) -> std::io::Result<()> {
         self.0.end_array_value(writer)
     }
     fn begin_object<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
@@ -106,13 +114,23 @@ impl Formatter for Spaced<'_> {
         }
         writer.write_all(&end)
     }
-    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+    fn begin_object_key<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
         self.0.begin_object_key(writer, first)
     }
-    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+    fn begin_object_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+    ) -> std::io::Result<()> {
         writer.write_all(b" : ")
     }
-    fn end_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+    fn end_object_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+    ) -> std::io::Result<()> {
         self.0.end_object_value(writer)
     }
 }
@@ -168,9 +186,16 @@ fn yaml_child(child: &Value, indent: usize, text: &mut String) {
 
 fn yaml_key(key: &str) -> String {
     let is_plain = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '.')
-        && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
-        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&key.to_ascii_lowercase().as_str());
-    if is_plain { key.to_owned() } else { Value::from(key).to_string() }
+        && key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
+        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+            .contains(&key.to_ascii_lowercase().as_str());
+    if is_plain {
+        key.to_owned()
+    } else {
+        Value::from(key).to_string()
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +205,12 @@ mod tests {
 
     #[test]
     fn pretty_json_has_spaced_colons() {
-        let bytes = encode(&json!({"a": {"b": [1, 2], "c": {}, "d": []}}), Format::Json, true).unwrap();
+        let bytes = encode(
+            &json!({"a": {"b": [1, 2], "c": {}, "d": []}}),
+            Format::Json,
+            true,
+        )
+        .unwrap();
         let expected = "{\n  \"a\" : {\n    \"b\" : [\n      1,\n      2\n    ],\n    \"c\" : { },\n    \"d\" : [ ]\n  }\n}\n";
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
     }
@@ -189,14 +219,20 @@ mod tests {
     fn yaml_quotes_strings_and_nests() {
         let value = json!({"name": "n", "list": ["a", {"k": 1, "m": 2}], "none": [], "sub": {"x": true, "0": null}});
         let expected = "---\nname: \"n\"\nlist:\n- \"a\"\n- k: 1\n  m: 2\nnone: []\nsub:\n  x: true\n  \"0\": null\n";
-        assert_eq!(String::from_utf8(encode(&value, Format::Yaml, false).unwrap()).unwrap(), expected);
+        assert_eq!(
+            String::from_utf8(encode(&value, Format::Yaml, false).unwrap()).unwrap(),
+            expected
+        );
     }
 
     #[test]
     fn binary_formats_come_back() {
         let value = json!({"a": [1, "x", null, true, 1.5], "b": {"c": -3}});
         let cbor = encode(&value, Format::Cbor, false).unwrap();
-        assert_eq!(ciborium::from_reader::<Value, _>(cbor.as_slice()).unwrap(), value);
+        assert_eq!(
+            ciborium::from_reader::<Value, _>(cbor.as_slice()).unwrap(),
+            value
+        );
         let smile = encode(&value, Format::Smile, false).unwrap();
         assert_eq!(&smile[..3], b":)\n");
         assert_eq!(serde_smile::from_slice::<Value>(&smile).unwrap(), value);

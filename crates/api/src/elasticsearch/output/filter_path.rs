@@ -11,9 +11,20 @@ type Pattern<'a> = Vec<&'a str>;
 
 /// Applies a comma list of patterns; without any the value is returned as it is.
 pub fn filter(value: Value, patterns: &str) -> Value {
-    let items = || patterns.split(',').map(str::trim).filter(|item| !item.is_empty());
-    let includes: Vec<Pattern<'_>> = items().filter(|item| !item.starts_with('-')).map(split).collect();
-    let excludes: Vec<Pattern<'_>> = items().filter_map(|item| item.strip_prefix('-')).map(split).collect();
+    let items = || {
+        patterns
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+    };
+    let includes: Vec<Pattern<'_>> = items()
+        .filter(|item| !item.starts_with('-'))
+        .map(split)
+        .collect();
+    let excludes: Vec<Pattern<'_>> = items()
+        .filter_map(|item| item.strip_prefix('-'))
+        .map(split)
+        .collect();
     let mut kept = value;
     if !includes.is_empty() {
         let borrowed: Vec<&[&str]> = includes.iter().map(Vec::as_slice).collect();
@@ -74,7 +85,11 @@ fn include(value: Value, open: &[&[&str]]) -> Option<Value> {
             let mut kept = Map::new();
             for (name, child) in object {
                 let (complete, below) = step(open, &name);
-                let child = if complete { Some(child) } else { include(child, &below) };
+                let child = if complete {
+                    Some(child)
+                } else {
+                    include(child, &below)
+                };
                 if let Some(child) = child {
                     kept.insert(name, child);
                 }
@@ -82,7 +97,10 @@ fn include(value: Value, open: &[&[&str]]) -> Option<Value> {
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
         Value::Array(items) => {
-            let kept: Vec<Value> = items.into_iter().filter_map(|item| include(item, open)).collect();
+            let kept: Vec<Value> = items
+                .into_iter()
+                .filter_map(|item| include(item, open))
+                .collect();
             (!kept.is_empty()).then_some(Value::Array(kept))
         }
         _ => None,
@@ -104,7 +122,10 @@ fn exclude(value: Value, open: &[&[&str]]) -> Option<Value> {
         }
         Value::Array(items) => {
             let was_empty = items.is_empty();
-            let kept: Vec<Value> = items.into_iter().filter_map(|item| exclude(item, open)).collect();
+            let kept: Vec<Value> = items
+                .into_iter()
+                .filter_map(|item| exclude(item, open))
+                .collect();
             (was_empty || !kept.is_empty()).then_some(Value::Array(kept))
         }
         scalar => Some(scalar),
@@ -128,22 +149,43 @@ mod tests {
 
     #[test]
     fn names_are_picked_through_arrays() {
-        assert_eq!(filter(sample(), "hits.hits._id"), json!({"hits": {"hits": [{"_id": "1"}, {"_id": "2"}]}}));
-        assert_eq!(filter(sample(), "took,hits.t*l"), json!({"took": 1, "hits": {"total": 2}}));
-        assert_eq!(filter(sample(), "snap\\.shot"), json!({"snap.shot": {"x": 1}}));
+        assert_eq!(
+            filter(sample(), "hits.hits._id"),
+            json!({"hits": {"hits": [{"_id": "1"}, {"_id": "2"}]}})
+        );
+        assert_eq!(
+            filter(sample(), "took,hits.t*l"),
+            json!({"took": 1, "hits": {"total": 2}})
+        );
+        assert_eq!(
+            filter(sample(), "snap\\.shot"),
+            json!({"snap.shot": {"x": 1}})
+        );
         assert_eq!(filter(sample(), "nosuch"), json!({}));
     }
 
     #[test]
     fn two_stars_reach_any_depth() {
-        assert_eq!(filter(sample(), "**.a"), json!({"hits": {"hits": [{"_source": {"a": 1}}]}}));
-        assert_eq!(filter(sample(), "**._id"), json!({"hits": {"hits": [{"_id": "1"}, {"_id": "2"}]}}));
+        assert_eq!(
+            filter(sample(), "**.a"),
+            json!({"hits": {"hits": [{"_source": {"a": 1}}]}})
+        );
+        assert_eq!(
+            filter(sample(), "**._id"),
+            json!({"hits": {"hits": [{"_id": "1"}, {"_id": "2"}]}})
+        );
         assert_eq!(filter(sample(), "**.took"), json!({"took": 1}));
     }
 
     #[test]
     fn exclusions_remove_and_combine() {
-        assert_eq!(filter(sample(), "-hits,-snap*"), json!({"took": 1, "empty": []}));
-        assert_eq!(filter(sample(), "hits,-**._id,-hits.total"), json!({"hits": {"hits": [{"_source": {"a": 1}}]}}));
+        assert_eq!(
+            filter(sample(), "-hits,-snap*"),
+            json!({"took": 1, "empty": []})
+        );
+        assert_eq!(
+            filter(sample(), "hits,-**._id,-hits.total"),
+            json!({"hits": {"hits": [{"_source": {"a": 1}}]}})
+        );
     }
 }

@@ -43,7 +43,10 @@ mod tests {
     fn twins_stand_before_the_number() {
         let mut object = Map::new();
         Readable(true).bytes(&mut object, "size", "size_in_bytes", 1536);
-        assert_eq!(Value::Object(object), json!({"size": "1.5kb", "size_in_bytes": 1536}));
+        assert_eq!(
+            Value::Object(object),
+            json!({"size": "1.5kb", "size_in_bytes": 1536})
+        );
         let mut object = Map::new();
         Readable(false).millis(&mut object, "time", "time_in_millis", 5);
         assert_eq!(Value::Object(object), json!({"time_in_millis": 5}));

@@ -22,7 +22,13 @@ pub struct Column {
 impl Column {
     /// A column that is shown by default, aligned to the left; `aliases` is a comma list.
     pub const fn new(name: &'static str, aliases: &'static str, description: &'static str) -> Self {
-        Self { name, aliases, description, is_default: true, is_right: false }
+        Self {
+            name,
+            aliases,
+            description,
+            is_default: true,
+            is_right: false,
+        }
     }
 
     /// Aligned to the right.
@@ -131,7 +137,9 @@ impl Cell {
                 (Self::Null, Self::Null) => Ordering::Equal,
                 (Self::Null, _) => Ordering::Less,
                 (_, Self::Null) => Ordering::Greater,
-                _ => self.show(Units::default()).cmp(&other.show(Units::default())),
+                _ => self
+                    .show(Units::default())
+                    .cmp(&other.show(Units::default())),
             },
         }
     }
@@ -159,7 +167,10 @@ struct Shown<'a> {
 impl Table {
     /// An empty table.
     pub fn new(columns: &'static [Column]) -> Self {
-        Self { columns, rows: Vec::new() }
+        Self {
+            columns,
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row: one cell for each column, in their order.
@@ -170,8 +181,18 @@ impl Table {
 
     /// The answer to `?help`.
     pub fn help(&self) -> String {
-        let width = |text: fn(&Column) -> &str| self.columns.iter().map(|column| length(text(column))).max().unwrap_or(0);
-        let (name, aliases, description) = (width(|c| c.name), width(|c| c.aliases), width(|c| c.description));
+        let width = |text: fn(&Column) -> &str| {
+            self.columns
+                .iter()
+                .map(|column| length(text(column)))
+                .max()
+                .unwrap_or(0)
+        };
+        let (name, aliases, description) = (
+            width(|c| c.name),
+            width(|c| c.aliases),
+            width(|c| c.description),
+        );
         let mut text = String::new();
         for column in self.columns {
             text.push_str(&format!(
@@ -192,11 +213,19 @@ impl Table {
         let shown = self.shown(params);
         let mut lines: Vec<Vec<String>> = Vec::with_capacity(rows.len() + 1);
         if params.bool("v", false)? {
-            lines.push(shown.iter().map(|column| column.header.to_owned()).collect());
+            lines.push(
+                shown
+                    .iter()
+                    .map(|column| column.header.to_owned())
+                    .collect(),
+            );
         }
-        lines.extend(
-            rows.iter().map(|row| shown.iter().map(|column| row[column.position].show(units)).collect::<Vec<String>>()),
-        );
+        lines.extend(rows.iter().map(|row| {
+            shown
+                .iter()
+                .map(|column| row[column.position].show(units))
+                .collect::<Vec<String>>()
+        }));
         let mut widths = vec![0; shown.len()];
         for line in &lines {
             for (width, cell) in widths.iter_mut().zip(line) {
@@ -251,7 +280,10 @@ impl Table {
         let Some(asked) = params.get("h").filter(|names| !names.is_empty()) else {
             return all
                 .filter(|(_, column)| column.is_default)
-                .map(|(position, column)| Shown { header: column.name, position })
+                .map(|(position, column)| Shown {
+                    header: column.name,
+                    position,
+                })
                 .collect();
         };
         let mut shown: Vec<Shown<'a>> = Vec::new();
@@ -260,11 +292,21 @@ impl Table {
                 for (position, column) in self.columns.iter().enumerate() {
                     let is_new = !shown.iter().any(|other| other.position == position);
                     if is_new && pattern::matches(name, column.name) {
-                        shown.push(Shown { header: column.name, position });
+                        shown.push(Shown {
+                            header: column.name,
+                            position,
+                        });
                     }
                 }
-            } else if let Some(position) = self.columns.iter().position(|column| column.is_called(name)) {
-                shown.push(Shown { header: name, position });
+            } else if let Some(position) = self
+                .columns
+                .iter()
+                .position(|column| column.is_called(name))
+            {
+                shown.push(Shown {
+                    header: name,
+                    position,
+                });
             }
         }
         shown
@@ -277,9 +319,13 @@ impl Table {
                 Some((name, order)) => (name, order.eq_ignore_ascii_case("desc")),
                 None => (item.as_str(), false),
             };
-            let position = self.columns.iter().position(|column| column.is_called(name));
+            let position = self
+                .columns
+                .iter()
+                .position(|column| column.is_called(name));
             let position = position.ok_or_else(|| {
-                ErrorKind::UnknownSortKey.error(format!("Unable to sort by unknown sort key `{name}`"))
+                ErrorKind::UnknownSortKey
+                    .error(format!("Unable to sort by unknown sort key `{name}`"))
             })?;
             keys.push((position, is_descending));
         }
@@ -288,7 +334,11 @@ impl Table {
             keys.iter()
                 .map(|(position, is_descending)| {
                     let order = left[*position].compare(&right[*position]);
-                    if *is_descending { order.reverse() } else { order }
+                    if *is_descending {
+                        order.reverse()
+                    } else {
+                        order
+                    }
                 })
                 .find(|order| order.is_ne())
                 .unwrap_or(Ordering::Equal)
@@ -307,7 +357,11 @@ fn units_of(params: &Params) -> Result<Units, EsError> {
             "g" | "gb" => 1 << 30,
             "t" | "tb" => 1_u64 << 40,
             "p" | "pb" => 1_u64 << 50,
-            other => return Err(EsError::illegal_argument(format!("No such byte unit [{other}]"))),
+            other => {
+                return Err(EsError::illegal_argument(format!(
+                    "No such byte unit [{other}]"
+                )));
+            }
         }),
     };
     let nanos = match params.get("time") {
@@ -320,7 +374,11 @@ fn units_of(params: &Params) -> Result<Units, EsError> {
             "m" => 60_000_000_000,
             "h" => 3_600_000_000_000,
             "d" => 86_400_000_000_000,
-            other => return Err(EsError::illegal_argument(format!("No such time unit [{other}]"))),
+            other => {
+                return Err(EsError::illegal_argument(format!(
+                    "No such time unit [{other}]"
+                )));
+            }
         }),
     };
     Ok(Units { bytes, nanos })
@@ -343,10 +401,25 @@ mod tests {
         Column::new("reason", "r,reason", "reason for failures").hidden(),
     ];
 
+    const HELPED: &[Column] = &[
+        Column::new("id", "id,repoId", "unique repository id"),
+        Column::new("type", "t,type", "repository type"),
+    ];
+
     fn sample() -> Table {
         let mut table = Table::new(COLUMNS);
-        table.push(vec!["run1".into(), "IN_PROGRESS".into(), Cell::Millis(1_400), Cell::Null]);
-        table.push(vec!["a".into(), "SUCCESS".into(), Cell::Millis(900), Cell::Null]);
+        table.push(vec![
+            "run1".into(),
+            "IN_PROGRESS".into(),
+            Cell::Millis(1_400),
+            Cell::Null,
+        ]);
+        table.push(vec![
+            "a".into(),
+            "SUCCESS".into(),
+            Cell::Millis(900),
+            Cell::Null,
+        ]);
         table
     }
 
@@ -356,16 +429,23 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let expected = "id        status duration\nrun1 IN_PROGRESS     1.4s\na        SUCCESS    900ms\n";
+        let expected =
+            "id        status duration\nrun1 IN_PROGRESS     1.4s\na        SUCCESS    900ms\n";
         assert_eq!(sample().text(&params("v")).unwrap(), expected);
         assert_eq!(sample().text(&params("h=nosuch")).unwrap(), "\n\n");
-        assert_eq!(sample().text(&params("h=snapshot&v&s=id")).unwrap(), "snapshot\na\nrun1\n");
+        assert_eq!(
+            sample().text(&params("h=snapshot&v&s=id")).unwrap(),
+            "snapshot\na\nrun1\n"
+        );
     }
 
     #[test]
     fn sorting_is_by_value() {
         assert_eq!(sample().text(&params("h=id&s=dur")).unwrap(), "a\nrun1\n");
-        assert_eq!(sample().text(&params("h=id&s=duration:desc")).unwrap(), "run1\na\n");
+        assert_eq!(
+            sample().text(&params("h=id&s=duration:desc")).unwrap(),
+            "run1\na\n"
+        );
         let error = sample().text(&params("s=x")).unwrap_err();
         assert_eq!(error.status(Shape::Es), 400);
         assert_eq!(error.status(Shape::OpenSearch), 500);
@@ -379,8 +459,7 @@ mod tests {
         );
         assert!(sample().text(&params("bytes=furlong")).is_err());
         assert_eq!(
-            Table::new(&[Column::new("id", "id,repoId", "unique repository id"), Column::new("type", "t,type", "repository type")])
-                .help(),
+            Table::new(HELPED).help(),
             "id   | id,repoId | unique repository id\ntype | t,type    | repository type     \n"
         );
     }

@@ -36,11 +36,22 @@ pub async fn verify_integrity(request: EsRequest) -> EsResult {
     request.params.check_timeouts()?;
     request.params.bytes("max_bytes_per_sec")?;
     let reads_everything = request.params.bool("verify_blob_contents", false)?;
-    let check = if reads_everything { CheckRequest::All } else { CheckRequest::Structure };
+    let check = if reads_everything {
+        CheckRequest::All
+    } else {
+        CheckRequest::Structure
+    };
     let name = request.captured("repository").to_owned();
     let engine = request.state.engine.clone();
-    let ticket = engine.check(&name, check).await.map_err(|error| from_engine(error, request.shape()))?;
-    let waiting = Waiting { engine, job_id: ticket.job_id, step: Step::Begin };
+    let ticket = engine
+        .check(&name, check)
+        .await
+        .map_err(|error| from_engine(error, request.shape()))?;
+    let waiting = Waiting {
+        engine,
+        job_id: ticket.job_id,
+        step: Step::Begin,
+    };
     let body = Body::from_stream(stream::unfold(waiting, |mut waiting| async move {
         let piece = waiting.next().await?;
         Some((Ok::<_, std::convert::Infallible>(piece), waiting))
@@ -67,11 +78,13 @@ impl Waiting {
                 self.step = Step::Wait;
                 Some(Bytes::from_static(b"{\"log\":["))
             }
-            Step::Wait => match tokio::time::timeout(KEEP_ALIVE, self.engine.wait_job(&self.job_id)).await {
-                Err(_) => Some(Bytes::from_static(b" ")),
-                Ok(Ok(job)) => self.end(&report(&job)),
-                Ok(Err(error)) => self.end(&failure(&error.to_string())),
-            },
+            Step::Wait => {
+                match tokio::time::timeout(KEEP_ALIVE, self.engine.wait_job(&self.job_id)).await {
+                    Err(_) => Some(Bytes::from_static(b" ")),
+                    Ok(Ok(job)) => self.end(&report(&job)),
+                    Ok(Err(error)) => self.end(&failure(&error.to_string())),
+                }
+            }
             Step::Done => None,
         }
     }
@@ -79,7 +92,11 @@ impl Waiting {
     fn end(&mut self, report: &Report) -> Option<Bytes> {
         self.step = Step::Done;
         let lines: Vec<String> = report.log.iter().map(Value::to_string).collect();
-        Some(Bytes::from(format!("{}],\"results\":{}}}", lines.join(","), report.results)))
+        Some(Bytes::from(format!(
+            "{}],\"results\":{}}}",
+            lines.join(","),
+            report.results
+        )))
     }
 }
 
@@ -89,21 +106,41 @@ struct Report {
 }
 
 fn failure(reason: &str) -> Report {
-    Report { log: vec![json!({ "error": reason })], results: json!({ "result": "fail", "total_anomalies": 1 }) }
+    Report {
+        log: vec![json!({ "error": reason })],
+        results: json!({ "result": "fail", "total_anomalies": 1 }),
+    }
 }
 
 /// The report of the check in the words of this call.
 fn report(job: &JobInfo) -> Report {
     let empty = Map::new();
-    let found = job.result.as_ref().and_then(Value::as_object).unwrap_or(&empty);
+    let found = job
+        .result
+        .as_ref()
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
     if job.state != JobState::Succeeded && found.is_empty() {
         return failure(job.error.as_deref().unwrap_or("the check did not finish"));
     }
     let count = |key: &str| found.get(key).and_then(Value::as_u64).unwrap_or(0);
-    let list = |key: &str| found.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut log: Vec<Value> = list("problems").into_iter().map(|problem| json!({ "anomaly": problem })).collect();
+    let list = |key: &str| {
+        found
+            .get(key)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let mut log: Vec<Value> = list("problems")
+        .into_iter()
+        .map(|problem| json!({ "anomaly": problem }))
+        .collect();
     let anomalies = log.len();
-    log.extend(list("losses").into_iter().map(|loss| json!({ "lost": loss })));
+    log.extend(
+        list("losses")
+            .into_iter()
+            .map(|loss| json!({ "lost": loss })),
+    );
     let status = |verified: u64, total: u64| json!({ "verified": verified, "total": total });
     let results = json!({
         "status": {
@@ -144,7 +181,10 @@ mod tests {
         let report = report(&job(JobState::Succeeded, Some(found)));
         assert_eq!(report.results["total_anomalies"], 1);
         assert_eq!(report.results["result"], "fail");
-        assert_eq!(report.results["status"]["blobs"], json!({"verified": 3, "total": 3}));
+        assert_eq!(
+            report.results["status"]["blobs"],
+            json!({"verified": 3, "total": 3})
+        );
         assert_eq!(report.log[0]["anomaly"]["id"], "p");
     }
 

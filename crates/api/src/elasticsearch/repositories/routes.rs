@@ -22,18 +22,33 @@ const TIMEOUTS: &[&str] = &["master_timeout", "cluster_manager_timeout", "timeou
 /// Adds the routes of this area.
 pub fn register(table: &mut RouteTable) {
     let named = "/_snapshot/{repository}";
-    let reading = ["local", "flat_settings", "master_timeout", "cluster_manager_timeout"];
+    let reading = [
+        "local",
+        "flat_settings",
+        "master_timeout",
+        "cluster_manager_timeout",
+    ];
     for pattern in ["/_snapshot", named] {
         table.get(pattern, &reading, get);
     }
     for method in [Method::PUT, Method::POST] {
-        table.add(Route::new(method, named, put).params(TIMEOUTS).params(&["verify"]));
+        table.add(
+            Route::new(method, named, put)
+                .params(TIMEOUTS)
+                .params(&["verify"]),
+        );
     }
     table.add(Route::new(Method::DELETE, named, delete).params(TIMEOUTS));
     table.add(Route::new(Method::POST, "/_snapshot/{repository}/_verify", verify).params(TIMEOUTS));
-    table.add(Route::new(Method::POST, "/_snapshot/{repository}/_cleanup", cleanup).params(TIMEOUTS));
+    table.add(
+        Route::new(Method::POST, "/_snapshot/{repository}/_cleanup", cleanup).params(TIMEOUTS),
+    );
     let integrity = "/_snapshot/{repository}/_verify_integrity";
-    table.add(Route::new(Method::POST, integrity, verify_integrity).params(super::integrity::PARAMS).only(Shape::Es));
+    table.add(
+        Route::new(Method::POST, integrity, verify_integrity)
+            .params(super::integrity::PARAMS)
+            .only(Shape::Es),
+    );
     table.add(Route::new(Method::GET, "/_cat/repositories", cat).cat());
 }
 
@@ -45,14 +60,20 @@ async fn put(request: EsRequest) -> EsResult {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(settings)) => settings.clone(),
         Some(_) => {
-            return Err(EsError::illegal_argument("Malformed settings section, should include an inner object"));
+            return Err(EsError::illegal_argument(
+                "Malformed settings section, should include an inner object",
+            ));
         }
     };
-    let kind = fields::text(&body, "type")?.ok_or_else(|| EsError::validation(&["type is missing"]))?;
+    let kind =
+        fields::text(&body, "type")?.ok_or_else(|| EsError::validation(&["type is missing"]))?;
     let name = request.captured("repository");
     let spec = RepositorySpec { kind, settings };
     let engine = &request.state.engine;
-    engine.put_repository(name, spec, verify).await.map_err(|error| from_engine(error, request.shape()))?;
+    engine
+        .put_repository(name, spec, verify)
+        .await
+        .map_err(|error| from_engine(error, request.shape()))?;
     Ok(EsResponse::acknowledged())
 }
 
@@ -78,9 +99,17 @@ async fn get(request: EsRequest) -> EsResult {
 ///
 /// # Errors
 /// 404 for a name without wildcard that is not registered.
-pub async fn select(request: &EsRequest, expression: Option<&str>) -> Result<Vec<RepositoryInfo>, EsError> {
+pub async fn select(
+    request: &EsRequest,
+    expression: Option<&str>,
+) -> Result<Vec<RepositoryInfo>, EsError> {
     let shape = request.shape();
-    let all = request.state.engine.repositories().await.map_err(|error| from_engine(error, shape))?;
+    let all = request
+        .state
+        .engine
+        .repositories()
+        .await
+        .map_err(|error| from_engine(error, shape))?;
     let items = expression.map(split_list).unwrap_or_default();
     if items.is_empty() || items == ["_all"] {
         return Ok(all);
@@ -91,7 +120,9 @@ pub async fn select(request: &EsRequest, expression: Option<&str>) -> Result<Vec
     let mut chosen = vec![false; all.len()];
     let mut wildcard_seen = false;
     for item in &items {
-        let excluded = item.strip_prefix('-').filter(|_| wildcard_seen && shape == Shape::Es);
+        let excluded = item
+            .strip_prefix('-')
+            .filter(|_| wildcard_seen && shape == Shape::Es);
         let pattern = excluded.unwrap_or(item);
         let pattern = if pattern == "_all" { "*" } else { pattern };
         let mut found = false;
@@ -106,7 +137,11 @@ pub async fn select(request: &EsRequest, expression: Option<&str>) -> Result<Vec
         }
         wildcard_seen |= has_wildcard(pattern);
     }
-    Ok(all.into_iter().zip(chosen).filter_map(|(info, is_chosen)| is_chosen.then_some(info)).collect())
+    Ok(all
+        .into_iter()
+        .zip(chosen)
+        .filter_map(|(info, is_chosen)| is_chosen.then_some(info))
+        .collect())
 }
 
 async fn delete(request: EsRequest) -> EsResult {
@@ -116,16 +151,29 @@ async fn delete(request: EsRequest) -> EsResult {
     // The whole expression is one name or one pattern: no server splits it at commas.
     let name = request.captured("repository");
     if !has_wildcard(name) {
-        engine.remove_repository(name).await.map_err(|error| from_engine(error, shape))?;
+        engine
+            .remove_repository(name)
+            .await
+            .map_err(|error| from_engine(error, shape))?;
         return Ok(EsResponse::acknowledged());
     }
-    let all = engine.repositories().await.map_err(|error| from_engine(error, shape))?;
-    let matching: Vec<String> = all.into_iter().map(|info| info.name).filter(|other| matches(name, other)).collect();
+    let all = engine
+        .repositories()
+        .await
+        .map_err(|error| from_engine(error, shape))?;
+    let matching: Vec<String> = all
+        .into_iter()
+        .map(|info| info.name)
+        .filter(|other| matches(name, other))
+        .collect();
     if matching.is_empty() && name != "*" {
         return Err(repository_missing(name));
     }
     for name in matching {
-        engine.remove_repository(&name).await.map_err(|error| from_engine(error, shape))?;
+        engine
+            .remove_repository(&name)
+            .await
+            .map_err(|error| from_engine(error, shape))?;
     }
     Ok(EsResponse::acknowledged())
 }
@@ -133,15 +181,27 @@ async fn delete(request: EsRequest) -> EsResult {
 async fn verify(request: EsRequest) -> EsResult {
     request.params.check_timeouts()?;
     let name = request.captured("repository");
-    request.state.engine.verify_repository(name).await.map_err(|error| from_engine(error, request.shape()))?;
+    request
+        .state
+        .engine
+        .verify_repository(name)
+        .await
+        .map_err(|error| from_engine(error, request.shape()))?;
     let config = &request.state.config;
-    Ok(EsResponse::value(json!({ "nodes": { &config.node_id: { "name": config.node_name } } })))
+    Ok(EsResponse::value(
+        json!({ "nodes": { &config.node_id: { "name": config.node_name } } }),
+    ))
 }
 
 async fn cleanup(request: EsRequest) -> EsResult {
     request.params.check_timeouts()?;
     let name = request.captured("repository");
-    let cleaned = request.state.engine.cleanup(name).await.map_err(|error| from_engine(error, request.shape()))?;
+    let cleaned = request
+        .state
+        .engine
+        .cleanup(name)
+        .await
+        .map_err(|error| from_engine(error, request.shape()))?;
     Ok(EsResponse::value(json!({
         "results": { "deleted_bytes": cleaned.deleted_bytes, "deleted_blobs": cleaned.deleted_blobs },
     })))

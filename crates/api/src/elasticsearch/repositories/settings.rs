@@ -24,7 +24,11 @@ pub fn show(given: &Map<String, Value>, is_flat: bool) -> Value {
 
 fn flatten(prefix: &str, object: &Map<String, Value>, flat: &mut Vec<(String, Value)>) {
     for (key, value) in object {
-        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let name = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
         match value {
             Value::Object(nested) => flatten(&name, nested, flat),
             Value::Array(items) => flat.push((name, items.iter().map(as_string).collect())),
@@ -47,7 +51,10 @@ fn insert_nested(object: &mut Map<String, Value>, name: &str, value: Value) {
         object.insert(name.to_owned(), value);
         return;
     };
-    match object.entry(first).or_insert_with(|| Value::Object(Map::new())) {
+    match object
+        .entry(first)
+        .or_insert_with(|| Value::Object(Map::new()))
+    {
         Value::Object(nested) => insert_nested(nested, rest, value),
         _ => {
             object.insert(name.to_owned(), value);

@@ -39,11 +39,20 @@ pub async fn cat(request: EsRequest) -> EsResult {
     request.params.check_timeouts()?;
     let ignore_unavailable = request.params.bool("ignore_unavailable", false)?;
     let is_es = request.shape() == Shape::Es;
-    let mut table = Table::new(if is_es { COLUMNS_ES } else { COLUMNS_OPENSEARCH });
+    let mut table = Table::new(if is_es {
+        COLUMNS_ES
+    } else {
+        COLUMNS_OPENSEARCH
+    });
     if request.params.bool("help", false)? {
         // Help knows no repository: real servers call the one in the path an unknown parameter.
         if !request.captured("repository").is_empty() {
-            let text = crate::elasticsearch::params::unrecognized(&request.path, "parameter", &["repository"], &[]);
+            let text = crate::elasticsearch::params::unrecognized(
+                &request.path,
+                "parameter",
+                &["repository"],
+                &[],
+            );
             return Err(EsError::illegal_argument(text));
         }
         return Ok(EsResponse::table(table));
@@ -84,6 +93,8 @@ pub async fn cat(request: EsRequest) -> EsResult {
 
 /// Now, in milliseconds since 1970.
 pub fn now_ms() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }

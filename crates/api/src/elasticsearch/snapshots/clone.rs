@@ -24,7 +24,11 @@ pub async fn clone(request: EsRequest) -> EsResult {
         return Err(EsError::validation(&["indices patterns are empty"]));
     }
     let options = Options {
-        ignore_unavailable: fields::bool(&body, &["ignore_unavailable", "ignoreUnavailable"], false)?,
+        ignore_unavailable: fields::bool(
+            &body,
+            &["ignore_unavailable", "ignoreUnavailable"],
+            false,
+        )?,
         ..Options::default()
     };
     let (repository, source) = (request.captured("repository"), request.captured("snapshot"));
@@ -32,17 +36,27 @@ pub async fn clone(request: EsRequest) -> EsResult {
     let engine = &request.state.engine;
     let info = match engine.snapshot(repository, source).await {
         Ok(info) if !info.is_running() => info,
-        Ok(_) | Err(EngineError::SnapshotMissing { .. }) => return Err(snapshot_missing(repository, source)),
+        Ok(_) | Err(EngineError::SnapshotMissing { .. }) => {
+            return Err(snapshot_missing(repository, source));
+        }
         Err(error) => return Err(from_engine(error, shape)),
     };
-    let indices = selection::resolve(&patterns, &candidates(&info), &options).map_err(|error| match error {
-        SelectionError::Missing(name) | SelectionError::Closed(name) => index_missing_in_snapshot(&name),
-    })?;
+    let indices =
+        selection::resolve(&patterns, &candidates(&info), &options).map_err(
+            |error| match error {
+                SelectionError::Missing(name) | SelectionError::Closed(name) => {
+                    index_missing_in_snapshot(&name)
+                }
+            },
+        )?;
     if indices.is_empty() {
         return Err(nothing(&info, &patterns));
     }
     let target = request.captured("target_snapshot");
-    engine.clone_snapshot(repository, source, target, &indices).await.map_err(|error| from_engine(error, shape))?;
+    engine
+        .clone_snapshot(repository, source, target, &indices)
+        .await
+        .map_err(|error| from_engine(error, shape))?;
     Ok(EsResponse::acknowledged())
 }
 

@@ -28,25 +28,49 @@ pub async fn create(request: EsRequest) -> EsResult {
     let (repository, name) = (request.captured("repository"), request.captured("snapshot"));
     let engine = &request.state.engine;
     // Said before the indices are looked at, as real servers do; date math is resolved and checked by the engine.
-    engine.repository(repository).await.map_err(|error| from_engine(error, shape))?;
+    engine
+        .repository(repository)
+        .await
+        .map_err(|error| from_engine(error, shape))?;
     if !name.starts_with('<') {
         check_snapshot_name(name).map_err(|rule| invalid_name(repository, name, rule, shape))?;
     }
     let create = CreateSnapshot {
         name: name.to_owned(),
-        indices: selection::resolve(&wanted.indices, &candidates(&request.state.store), &wanted.options)
-            .map_err(from_selection)?,
+        indices: selection::resolve(
+            &wanted.indices,
+            &candidates(&request.state.store),
+            &wanted.options,
+        )
+        .map_err(from_selection)?,
         partial: wanted.partial,
         include_global_state: wanted.include_global_state,
         metadata: wanted.metadata,
     };
-    let ticket = engine.create_snapshot(repository, create).await.map_err(|error| from_engine(error, shape))?;
-    if waits { finished(&request, &ticket).await } else { Ok(EsResponse::accepted()) }
+    let ticket = engine
+        .create_snapshot(repository, create)
+        .await
+        .map_err(|error| from_engine(error, shape))?;
+    if waits {
+        finished(&request, &ticket).await
+    } else {
+        Ok(EsResponse::accepted())
+    }
 }
 
 async fn finished(request: &EsRequest, ticket: &SnapshotTicket) -> EsResult {
-    let done = request.state.engine.wait_snapshot(ticket).await.map_err(|error| from_engine(error, request.shape()))?;
-    let shown = info::show(&done, Parts::default(), &request.state.config, request.readable());
+    let done = request
+        .state
+        .engine
+        .wait_snapshot(ticket)
+        .await
+        .map_err(|error| from_engine(error, request.shape()))?;
+    let shown = info::show(
+        &done,
+        Parts::default(),
+        &request.state.config,
+        request.readable(),
+    );
     Ok(EsResponse::value(json!({ "snapshot": shown })))
 }
 
@@ -58,7 +82,12 @@ fn candidates(store: &Store) -> Vec<Candidate> {
         open: meta.state == IndexState::Open,
         hidden: meta.is_hidden(),
     };
-    store.indices().iter().filter(|meta| meta.state != IndexState::Restoring).map(|meta| candidate(meta)).collect()
+    store
+        .indices()
+        .iter()
+        .filter(|meta| meta.state != IndexState::Restoring)
+        .map(|meta| candidate(meta))
+        .collect()
 }
 
 #[derive(Debug)]
@@ -76,10 +105,18 @@ impl Wanted {
         // Without a word about wildcards OpenSearch leaves closed indices out, Elasticsearch takes all.
         let expand = match shape {
             Shape::Es => Expand::ALL,
-            Shape::OpenSearch => Expand { open: true, closed: false, hidden: true },
+            Shape::OpenSearch => Expand {
+                open: true,
+                closed: false,
+                hidden: true,
+            },
         };
         let options = Options {
-            ignore_unavailable: fields::bool(body, &["ignore_unavailable", "ignoreUnavailable"], false)?,
+            ignore_unavailable: fields::bool(
+                body,
+                &["ignore_unavailable", "ignoreUnavailable"],
+                false,
+            )?,
             allow_no_indices: fields::bool(body, &["allow_no_indices", "allowNoIndices"], true)?,
             expand: fields::expand_wildcards(body, expand)?,
             forbid_closed: false,
@@ -87,8 +124,13 @@ impl Wanted {
         };
         if shape == Shape::Es {
             fields::list(body, "feature_states")?;
-        } else if body.get("settings").is_some_and(|settings| !settings.is_object()) {
-            return Err(EsError::illegal_argument("malformed settings section, should indices an inner object"));
+        } else if body
+            .get("settings")
+            .is_some_and(|settings| !settings.is_object())
+        {
+            return Err(EsError::illegal_argument(
+                "malformed settings section, should indices an inner object",
+            ));
         }
         Ok(Self {
             indices: fields::list(body, "indices")?.unwrap_or_default(),
@@ -104,11 +146,16 @@ fn metadata(body: &Map<String, Value>) -> Result<Option<Map<String, Value>>, EsE
     let metadata = match body.get("metadata") {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Object(metadata)) => metadata.clone(),
-        Some(_) => return Err(EsError::illegal_argument("malformed metadata, should be an object")),
+        Some(_) => {
+            return Err(EsError::illegal_argument(
+                "malformed metadata, should be an object",
+            ));
+        }
     };
     let size = Value::Object(metadata.clone()).to_string().len();
     if size > MAX_METADATA_BYTES {
-        let problem = format!("metadata must be smaller than {MAX_METADATA_BYTES} bytes, but was [{size}]");
+        let problem =
+            format!("metadata must be smaller than {MAX_METADATA_BYTES} bytes, but was [{size}]");
         return Err(EsError::validation(&[&problem]));
     }
     Ok(Some(metadata))
@@ -125,9 +172,20 @@ mod tests {
     #[test]
     fn an_empty_body_means_everything() {
         let es = read(json!({}), Shape::Es).unwrap();
-        assert!(es.indices.is_empty() && es.include_global_state && !es.partial && es.metadata.is_none());
+        assert!(
+            es.indices.is_empty()
+                && es.include_global_state
+                && !es.partial
+                && es.metadata.is_none()
+        );
         assert_eq!(es.options.expand, Expand::ALL);
-        assert!(!read(json!({}), Shape::OpenSearch).unwrap().options.expand.closed);
+        assert!(
+            !read(json!({}), Shape::OpenSearch)
+                .unwrap()
+                .options
+                .expand
+                .closed
+        );
     }
 
     #[test]
@@ -139,7 +197,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(wanted.indices, ["a*", "-ab"]);
-        assert!(wanted.options.ignore_unavailable && wanted.partial && !wanted.include_global_state);
+        assert!(
+            wanted.options.ignore_unavailable && wanted.partial && !wanted.include_global_state
+        );
         assert_eq!(wanted.options.expand, Expand::OPEN);
         assert_eq!(wanted.metadata.unwrap()["by"], "me");
     }
@@ -147,12 +207,20 @@ mod tests {
     #[test]
     fn wrong_types_are_told() {
         let text = |body| read(body, Shape::OpenSearch).unwrap_err();
-        assert!(text(json!({"indices": 5})).ends_with("malformed indices section, should be an array of strings"));
-        assert!(text(json!({"metadata": "x"})).ends_with("malformed metadata, should be an object"));
-        assert!(text(json!({"settings": "x"})).ends_with("malformed settings section, should indices an inner object"));
-        let large = json!({"metadata": {"k": "x".repeat(2000)}});
         assert!(
-            text(large).ends_with("Validation Failed: 1: metadata must be smaller than 1024 bytes, but was [2008];")
+            text(json!({"indices": 5}))
+                .ends_with("malformed indices section, should be an array of strings")
         );
+        assert!(
+            text(json!({"metadata": "x"})).ends_with("malformed metadata, should be an object")
+        );
+        assert!(
+            text(json!({"settings": "x"}))
+                .ends_with("malformed settings section, should indices an inner object")
+        );
+        let large = json!({"metadata": {"k": "x".repeat(2000)}});
+        assert!(text(large).ends_with(
+            "Validation Failed: 1: metadata must be smaller than 1024 bytes, but was [2008];"
+        ));
     }
 }

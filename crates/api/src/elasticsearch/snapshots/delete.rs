@@ -17,7 +17,10 @@ pub async fn delete(request: EsRequest) -> EsResult {
     let shape = request.shape();
     let repository = request.captured("repository").to_owned();
     let engine = request.state.engine.clone();
-    let all = engine.snapshots(&repository).await.map_err(|error| from_engine(error, shape))?;
+    let all = engine
+        .snapshots(&repository)
+        .await
+        .map_err(|error| from_engine(error, shape))?;
     let names = select(&repository, &all, request.captured("snapshot"))?;
     if names.is_empty() {
         return Ok(EsResponse::acknowledged());
@@ -36,10 +39,17 @@ pub async fn delete(request: EsRequest) -> EsResult {
 }
 
 /// Names and patterns; a missing name is an error before anything is deleted, a pattern without a match is none.
-fn select(repository: &str, all: &[SnapshotInfo], expression: &str) -> Result<Vec<String>, EsError> {
+fn select(
+    repository: &str,
+    all: &[SnapshotInfo],
+    expression: &str,
+) -> Result<Vec<String>, EsError> {
     let mut chosen: Vec<String> = Vec::new();
     for item in split_list(expression) {
-        let found: Vec<&SnapshotInfo> = all.iter().filter(|info| matches(&item, &info.name)).collect();
+        let found: Vec<&SnapshotInfo> = all
+            .iter()
+            .filter(|info| matches(&item, &info.name))
+            .collect();
         if found.is_empty() && !has_wildcard(&item) {
             return Err(snapshot_missing(repository, &item));
         }
@@ -59,7 +69,11 @@ mod tests {
 
     #[test]
     fn names_and_patterns_are_each_taken_once() {
-        let all = [sample("r", "s1", 1), sample("r", "s2", 2), sample("r", "t", 3)];
+        let all = [
+            sample("r", "s1", 1),
+            sample("r", "s2", 2),
+            sample("r", "t", 3),
+        ];
         assert_eq!(select("r", &all, "t,s*,s1").unwrap(), ["t", "s1", "s2"]);
         assert!(select("r", &all, "zzz*").unwrap().is_empty());
     }
@@ -67,7 +81,13 @@ mod tests {
     #[test]
     fn a_missing_name_stops_everything_and_all_is_a_name() {
         let all = [sample("r", "s1", 1)];
-        assert_eq!(select("r", &all, "s1,nope").unwrap_err(), snapshot_missing("r", "nope"));
-        assert_eq!(select("r", &all, "_all").unwrap_err(), snapshot_missing("r", "_all"));
+        assert_eq!(
+            select("r", &all, "s1,nope").unwrap_err(),
+            snapshot_missing("r", "nope")
+        );
+        assert_eq!(
+            select("r", &all, "_all").unwrap_err(),
+            snapshot_missing("r", "_all")
+        );
     }
 }

@@ -22,11 +22,18 @@ pub async fn get(request: EsRequest) -> EsResult {
     let expression = request.captured("snapshot");
     let mut found = Vec::new();
     for repository in repository_names(&request, request.captured("repository")).await? {
-        found.extend(of_repository(&request, &repository, expression, query.ignore_unavailable).await?);
+        found.extend(
+            of_repository(&request, &repository, expression, query.ignore_unavailable).await?,
+        );
     }
     found.retain(|info| {
-        let policy = info.metadata.as_ref().and_then(|metadata| metadata.get("policy")).and_then(Value::as_str);
-        query.has_policy(policy) && (query.states.is_empty() || query.states.iter().any(|s| s == info.state.as_str()))
+        let policy = info
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.get("policy"))
+            .and_then(Value::as_str);
+        query.has_policy(policy)
+            && (query.states.is_empty() || query.states.iter().any(|s| s == info.state.as_str()))
     });
     let cut = Cut {
         sort: query.sort,
@@ -40,7 +47,10 @@ pub async fn get(request: EsRequest) -> EsResult {
     let config = &request.state.config;
     let show = |info: &SnapshotInfo| info::show(info, query.parts, config, request.readable());
     let mut answer = Map::new();
-    answer.insert("snapshots".into(), page.snapshots.iter().map(show).collect());
+    answer.insert(
+        "snapshots".into(),
+        page.snapshots.iter().map(show).collect(),
+    );
     if request.shape() == Shape::Es {
         if let Some(next) = page.next {
             answer.insert("next".into(), next.into());
@@ -52,7 +62,10 @@ pub async fn get(request: EsRequest) -> EsResult {
 }
 
 /// The repositories meant: one name in OpenSearch, else also lists, patterns and `_all`.
-pub async fn repository_names(request: &EsRequest, expression: &str) -> Result<Vec<String>, EsError> {
+pub async fn repository_names(
+    request: &EsRequest,
+    expression: &str,
+) -> Result<Vec<String>, EsError> {
     if request.shape() == Shape::OpenSearch {
         return Ok(vec![expression.to_owned()]);
     }
@@ -68,6 +81,11 @@ pub async fn of_repository(
     ignore_unavailable: bool,
 ) -> Result<Vec<SnapshotInfo>, EsError> {
     let shape = request.shape();
-    let all = request.state.engine.snapshots(repository).await.map_err(|error| from_engine(error, shape))?;
+    let all = request
+        .state
+        .engine
+        .snapshots(repository)
+        .await
+        .map_err(|error| from_engine(error, shape))?;
     select(repository, all, expression, ignore_unavailable, shape)
 }

@@ -22,12 +22,22 @@ pub struct Parts {
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { verbose: true, repository: true, index_names: true, index_details: false }
+        Self {
+            verbose: true,
+            repository: true,
+            index_names: true,
+            index_details: false,
+        }
     }
 }
 
 /// Shows a snapshot.
-pub fn show(info: &SnapshotInfo, parts: Parts, config: &ElasticsearchConfig, readable: Readable) -> Value {
+pub fn show(
+    info: &SnapshotInfo,
+    parts: Parts,
+    config: &ElasticsearchConfig,
+    readable: Readable,
+) -> Value {
     let is_es = config.shape == Shape::Es;
     let mut shown = Map::new();
     shown.insert("snapshot".into(), info.name.clone().into());
@@ -53,7 +63,10 @@ pub fn show(info: &SnapshotInfo, parts: Parts, config: &ElasticsearchConfig, rea
         shown.insert("state".into(), info.state.as_str().into());
         return Value::Object(shown);
     }
-    shown.insert("include_global_state".into(), info.include_global_state.into());
+    shown.insert(
+        "include_global_state".into(),
+        info.include_global_state.into(),
+    );
     if let Some(metadata) = &info.metadata {
         shown.insert("metadata".into(), metadata.clone().into());
     }
@@ -62,12 +75,26 @@ pub fn show(info: &SnapshotInfo, parts: Parts, config: &ElasticsearchConfig, rea
         shown.insert("reason".into(), reason.clone().into());
     }
     let end = info.end_ms.unwrap_or(0);
-    shown.insert("start_time".into(), units::iso_instant(info.start_ms).into());
+    shown.insert(
+        "start_time".into(),
+        units::iso_instant(info.start_ms).into(),
+    );
     shown.insert("start_time_in_millis".into(), info.start_ms.into());
     shown.insert("end_time".into(), units::iso_instant(end).into());
     shown.insert("end_time_in_millis".into(), end.into());
-    readable.millis(&mut shown, "duration", "duration_in_millis", duration_ms(info));
-    shown.insert("failures".into(), info.failures.iter().map(|failure| show_failure(failure, config)).collect());
+    readable.millis(
+        &mut shown,
+        "duration",
+        "duration_in_millis",
+        duration_ms(info),
+    );
+    shown.insert(
+        "failures".into(),
+        info.failures
+            .iter()
+            .map(|failure| show_failure(failure, config))
+            .collect(),
+    );
     shown.insert("shards".into(), shards(info, config.shape));
     if is_es {
         shown.insert("feature_states".into(), json!([]));
@@ -90,7 +117,11 @@ fn shards(info: &SnapshotInfo, shape: Shape) -> Value {
 
 fn show_failure(failure: &ShardFailure, config: &ElasticsearchConfig) -> Value {
     // OpenSearch prints the name of the index where its uuid is meant.
-    let index_uuid = if config.shape == Shape::OpenSearch { &failure.index } else { &failure.index_uuid };
+    let index_uuid = if config.shape == Shape::OpenSearch {
+        &failure.index
+    } else {
+        &failure.index_uuid
+    };
     json!({
         "index": failure.index,
         "index_uuid": index_uuid,
@@ -107,7 +138,10 @@ fn index_details(info: &SnapshotInfo, readable: Readable) -> Value {
         let mut detail = Map::new();
         detail.insert("shard_count".into(), index.shard_count.into());
         readable.bytes(&mut detail, "size", "size_in_bytes", index.size_bytes);
-        detail.insert("max_segments_per_shard".into(), index.max_segments_per_shard.into());
+        detail.insert(
+            "max_segments_per_shard".into(),
+            index.max_segments_per_shard.into(),
+        );
         details.insert(index.name.clone(), detail.into());
     }
     Value::Object(details)
@@ -149,7 +183,12 @@ pub mod tests {
     }
 
     fn keys(value: &Value) -> Vec<&str> {
-        value.as_object().unwrap().keys().map(String::as_str).collect()
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect()
     }
 
     #[test]
@@ -160,28 +199,79 @@ pub mod tests {
         let shown = show(&info, Parts::default(), &config, Readable(false));
         assert_eq!(
             keys(&shown),
-            ["snapshot", "uuid", "repository", "version_id", "version", "indices", "data_streams", "include_global_state",
-                "state", "start_time", "start_time_in_millis", "end_time", "end_time_in_millis", "duration_in_millis",
-                "failures", "shards", "feature_states"]
+            [
+                "snapshot",
+                "uuid",
+                "repository",
+                "version_id",
+                "version",
+                "indices",
+                "data_streams",
+                "include_global_state",
+                "state",
+                "start_time",
+                "start_time_in_millis",
+                "end_time",
+                "end_time_in_millis",
+                "duration_in_millis",
+                "failures",
+                "shards",
+                "feature_states"
+            ]
         );
         assert_eq!(shown["version_id"], 5_050_399);
         assert_eq!(shown["start_time"], "2018-06-28T01:22:39.609Z");
         assert_eq!(shown["duration_in_millis"], 314);
-        assert_eq!(shown["shards"], json!({"total": 1, "failed": 0, "successful": 1}));
+        assert_eq!(
+            shown["shards"],
+            json!({"total": 1, "failed": 0, "successful": 1})
+        );
     }
 
     #[test]
     fn opensearch_has_its_own_keys_and_no_others() {
         let config = ElasticsearchConfig::new(Shape::OpenSearch, "node");
-        let shown = show(&sample("r", "s", 1), Parts::default(), &config, Readable(true));
+        let shown = show(
+            &sample("r", "s", 1),
+            Parts::default(),
+            &config,
+            Readable(true),
+        );
         assert_eq!(
             keys(&shown),
-            ["snapshot", "uuid", "version_id", "version", "remote_store_index_shallow_copy", "indices", "data_streams",
-                "include_global_state", "state", "start_time", "start_time_in_millis", "end_time", "end_time_in_millis",
-                "duration", "duration_in_millis", "failures", "shards"]
+            [
+                "snapshot",
+                "uuid",
+                "version_id",
+                "version",
+                "remote_store_index_shallow_copy",
+                "indices",
+                "data_streams",
+                "include_global_state",
+                "state",
+                "start_time",
+                "start_time_in_millis",
+                "end_time",
+                "end_time_in_millis",
+                "duration",
+                "duration_in_millis",
+                "failures",
+                "shards"
+            ]
         );
-        let brief = show(&sample("r", "s", 1), Parts { verbose: false, ..Parts::default() }, &config, Readable(false));
-        assert_eq!(keys(&brief), ["snapshot", "uuid", "indices", "data_streams", "state"]);
+        let brief = show(
+            &sample("r", "s", 1),
+            Parts {
+                verbose: false,
+                ..Parts::default()
+            },
+            &config,
+            Readable(false),
+        );
+        assert_eq!(
+            keys(&brief),
+            ["snapshot", "uuid", "indices", "data_streams", "state"]
+        );
     }
 
     #[test]
@@ -190,18 +280,43 @@ pub mod tests {
         info.state = SnapshotState::InProgress;
         info.end_ms = None;
         info.shards_successful = 0;
-        let es = show(&info, Parts::default(), &ElasticsearchConfig::new(Shape::Es, "n"), Readable(false));
-        assert_eq!((&es["state"], &es["end_time_in_millis"], &es["duration_in_millis"]), (&json!("IN_PROGRESS"), &json!(0), &json!(0)));
+        let es = show(
+            &info,
+            Parts::default(),
+            &ElasticsearchConfig::new(Shape::Es, "n"),
+            Readable(false),
+        );
+        assert_eq!(
+            (
+                &es["state"],
+                &es["end_time_in_millis"],
+                &es["duration_in_millis"]
+            ),
+            (&json!("IN_PROGRESS"), &json!(0), &json!(0))
+        );
         assert_eq!(es["end_time"], "1970-01-01T00:00:00.000Z");
-        assert_eq!(es["shards"], json!({"total": 1, "failed": 0, "successful": 0}));
-        let opensearch = show(&info, Parts::default(), &ElasticsearchConfig::new(Shape::OpenSearch, "n"), Readable(false));
+        assert_eq!(
+            es["shards"],
+            json!({"total": 1, "failed": 0, "successful": 0})
+        );
+        let opensearch = show(
+            &info,
+            Parts::default(),
+            &ElasticsearchConfig::new(Shape::OpenSearch, "n"),
+            Readable(false),
+        );
         assert_eq!(opensearch["shards"]["total"], 0);
     }
 
     #[test]
     fn details_of_indices_on_demand() {
         let config = ElasticsearchConfig::new(Shape::Es, "n");
-        let parts = Parts { index_details: true, index_names: false, repository: false, ..Parts::default() };
+        let parts = Parts {
+            index_details: true,
+            index_names: false,
+            repository: false,
+            ..Parts::default()
+        };
         let shown = show(&sample("r", "s", 1), parts, &config, Readable(true));
         assert_eq!(
             shown["index_details"][".kibana"],

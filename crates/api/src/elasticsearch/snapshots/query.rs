@@ -52,20 +52,26 @@ impl Query {
     /// # Errors
     /// 400 for values that are not understood or do not go together.
     pub fn read(params: &Params) -> Result<Self, EsError> {
-        let sort = params.get("sort").map_or(Ok(SortKey::StartTime), SortKey::parse)?;
+        let sort = params
+            .get("sort")
+            .map_or(Ok(SortKey::StartTime), SortKey::parse)?;
         let order = params.get("order").unwrap_or("asc");
         let is_descending = match order.to_ascii_lowercase().as_str() {
             "asc" => false,
             "desc" => true,
             _ => {
                 let name = order.to_uppercase();
-                let text = format!("No enum constant org.elasticsearch.search.sort.SortOrder.{name}");
+                let text =
+                    format!("No enum constant org.elasticsearch.search.sort.SortOrder.{name}");
                 return Err(EsError::illegal_argument(text));
             }
         };
         let size = params.int("size", -1)?;
         let offset = params.int("offset", 0)?;
-        let after = params.get("after").map(|token| After::decode(token, sort)).transpose()?;
+        let after = params
+            .get("after")
+            .map(|token| After::decode(token, sort))
+            .transpose()?;
         let states = read_states(params)?;
         let query = Self {
             parts: Parts {
@@ -78,7 +84,8 @@ impl Query {
             sort,
             is_descending,
             size: usize::try_from(size).ok(),
-            offset: usize::try_from(offset).map_err(|_| EsError::validation(&["offset must be non-negative"]))?,
+            offset: usize::try_from(offset)
+                .map_err(|_| EsError::validation(&["offset must be non-negative"]))?,
             after,
             from: params.get("from_sort_value").map(str::to_owned),
             policies: params.list("slm_policy_filter"),
@@ -95,24 +102,57 @@ impl Query {
         }
         let quick = !self.parts.verbose;
         let rules = [
-            (quick && self.sort != SortKey::StartTime, "can't use non-default sort with verbose=false"),
-            (quick && self.size.is_some_and(|size| size > 0), "can't use size limit with verbose=false"),
-            (quick && self.offset > 0, "can't use offset with verbose=false"),
-            (quick && self.after.is_some(), "can't use after with verbose=false"),
-            (quick && self.is_descending, "can't use non-default sort order with verbose=false"),
-            (quick && !self.policies.is_empty(), "can't use slm policy filter with verbose=false"),
-            (quick && self.from.is_some(), "can't use from_sort_value with verbose=false"),
-            (!quick && self.offset > 0 && self.after.is_some(), "can't use after and offset simultaneously"),
+            (
+                quick && self.sort != SortKey::StartTime,
+                "can't use non-default sort with verbose=false",
+            ),
+            (
+                quick && self.size.is_some_and(|size| size > 0),
+                "can't use size limit with verbose=false",
+            ),
+            (
+                quick && self.offset > 0,
+                "can't use offset with verbose=false",
+            ),
+            (
+                quick && self.after.is_some(),
+                "can't use after with verbose=false",
+            ),
+            (
+                quick && self.is_descending,
+                "can't use non-default sort order with verbose=false",
+            ),
+            (
+                quick && !self.policies.is_empty(),
+                "can't use slm policy filter with verbose=false",
+            ),
+            (
+                quick && self.from.is_some(),
+                "can't use from_sort_value with verbose=false",
+            ),
+            (
+                !quick && self.offset > 0 && self.after.is_some(),
+                "can't use after and offset simultaneously",
+            ),
             (
                 !quick && self.from.is_some() && self.after.is_some(),
                 "can't use after and from_sort_value simultaneously",
             ),
         ];
-        problems.extend(rules.iter().filter(|(is_broken, _)| *is_broken).map(|(_, problem)| *problem));
+        problems.extend(
+            rules
+                .iter()
+                .filter(|(is_broken, _)| *is_broken)
+                .map(|(_, problem)| *problem),
+        );
         if let Some(from) = &self.from {
             self.sort.check_value(from)?;
         }
-        if problems.is_empty() { Ok(()) } else { Err(EsError::validation(&problems)) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(EsError::validation(&problems))
+        }
     }
 
     /// Whether a snapshot of this policy passes the filter.
@@ -134,9 +174,20 @@ impl Query {
 }
 
 fn read_states(params: &Params) -> Result<Vec<String>, EsError> {
-    const KNOWN: [&str; 5] = ["IN_PROGRESS", "SUCCESS", "FAILED", "PARTIAL", "INCOMPATIBLE"];
-    let states: Vec<String> =
-        params.get("state").map(split_list).unwrap_or_default().iter().map(|state| state.to_uppercase()).collect();
+    const KNOWN: [&str; 5] = [
+        "IN_PROGRESS",
+        "SUCCESS",
+        "FAILED",
+        "PARTIAL",
+        "INCOMPATIBLE",
+    ];
+    let states: Vec<String> = params
+        .get("state")
+        .map(split_list)
+        .unwrap_or_default()
+        .iter()
+        .map(|state| state.to_uppercase())
+        .collect();
     match states.iter().find(|state| !KNOWN.contains(&state.as_str())) {
         Some(unknown) => Err(EsError::illegal_argument(format!(
             "No enum constant org.elasticsearch.snapshots.SnapshotState.{unknown}"
@@ -157,19 +208,38 @@ mod tests {
     #[test]
     fn contradictions_are_told() {
         let text = |query| read(query).unwrap_err();
-        assert!(text("size=0").ends_with("Validation Failed: 1: size must be -1 or greater than 0;"));
-        assert!(text("size=-2").ends_with("Validation Failed: 1: size must be -1 or greater than 0;"));
-        assert!(text("verbose=false&size=2").ends_with("1: can't use size limit with verbose=false;"));
-        assert!(text("sort=name&offset=1&after=czEzLHIxLHMxMw==").ends_with("1: can't use after and offset simultaneously;"));
-        assert!(text("order=bogus").ends_with("No enum constant org.elasticsearch.search.sort.SortOrder.BOGUS"));
+        assert!(
+            text("size=0").ends_with("Validation Failed: 1: size must be -1 or greater than 0;")
+        );
+        assert!(
+            text("size=-2").ends_with("Validation Failed: 1: size must be -1 or greater than 0;")
+        );
+        assert!(
+            text("verbose=false&size=2").ends_with("1: can't use size limit with verbose=false;")
+        );
+        assert!(
+            text("sort=name&offset=1&after=czEzLHIxLHMxMw==")
+                .ends_with("1: can't use after and offset simultaneously;")
+        );
+        assert!(
+            text("order=bogus")
+                .ends_with("No enum constant org.elasticsearch.search.sort.SortOrder.BOGUS")
+        );
         assert!(text("sort=bogus").ends_with("unknown sort key [bogus]"));
-        assert!(text("from_sort_value=s2").contains("number_format_exception: For input string: \"s2\""));
+        assert!(
+            text("from_sort_value=s2")
+                .contains("number_format_exception: For input string: \"s2\"")
+        );
         assert!(read("verbose=false&size=-1&index_names=false").is_ok());
     }
 
     #[test]
     fn policies_are_names_patterns_and_exclusions() {
-        let passes = |filter: &str, policy| read(&format!("slm_policy_filter={filter}")).unwrap().has_policy(policy);
+        let passes = |filter: &str, policy| {
+            read(&format!("slm_policy_filter={filter}"))
+                .unwrap()
+                .has_policy(policy)
+        };
         assert!(passes("", None));
         assert!(passes("_none", None) && !passes("_none", Some("p")));
         assert!(passes("*", Some("daily")) && !passes("*", None));

@@ -30,11 +30,21 @@ pub fn select(
     for item in &items {
         let is_current = item.eq_ignore_ascii_case("_current");
         only_current &= is_current;
-        let excluded = item.strip_prefix('-').filter(|_| pattern_seen && shape == Shape::Es);
-        let pattern = if item.eq_ignore_ascii_case("_all") { "*" } else { excluded.unwrap_or(item) };
+        let excluded = item
+            .strip_prefix('-')
+            .filter(|_| pattern_seen && shape == Shape::Es);
+        let pattern = if item.eq_ignore_ascii_case("_all") {
+            "*"
+        } else {
+            excluded.unwrap_or(item)
+        };
         let mut found = false;
         for (info, chosen) in snapshots.iter().zip(&mut chosen) {
-            if if is_current { info.is_running() } else { matches(pattern, &info.name) } {
+            if if is_current {
+                info.is_running()
+            } else {
+                matches(pattern, &info.name)
+            } {
                 *chosen = excluded.is_none();
                 found = true;
             }
@@ -45,10 +55,15 @@ pub fn select(
         }
         pattern_seen |= is_pattern;
     }
-    if shape == Shape::OpenSearch && !ignore_unavailable && !only_current && !chosen.contains(&true) {
+    if shape == Shape::OpenSearch && !ignore_unavailable && !only_current && !chosen.contains(&true)
+    {
         return Err(snapshot_missing(repository, &items[0]));
     }
-    Ok(snapshots.into_iter().zip(chosen).filter_map(|(info, is_chosen)| is_chosen.then_some(info)).collect())
+    Ok(snapshots
+        .into_iter()
+        .zip(chosen)
+        .filter_map(|(info, is_chosen)| is_chosen.then_some(info))
+        .collect())
 }
 
 #[cfg(test)]
@@ -60,7 +75,12 @@ mod tests {
     fn names(expression: &str, ignore: bool, shape: Shape) -> Result<Vec<String>, String> {
         let mut running = sample("r", "run", 4);
         running.state = SnapshotState::InProgress;
-        let all = vec![sample("r", "s1", 1), sample("r", "s2", 2), sample("r", "t1", 3), running];
+        let all = vec![
+            sample("r", "s1", 1),
+            sample("r", "s2", 2),
+            sample("r", "t1", 3),
+            running,
+        ];
         select("r", all, expression, ignore, shape)
             .map(|infos| infos.into_iter().map(|info| info.name).collect())
             .map_err(|error| error.to_string())
@@ -83,13 +103,19 @@ mod tests {
         let missing = Err("snapshot_missing_exception: [r:nope] is missing".to_owned());
         assert_eq!(names("s1,nope", false, Shape::Es), missing);
         assert_eq!(names("s1,nope", true, Shape::Es).unwrap(), ["s1"]);
-        assert_eq!(names("-s1", false, Shape::Es).unwrap_err(), "snapshot_missing_exception: [r:-s1] is missing");
+        assert_eq!(
+            names("-s1", false, Shape::Es).unwrap_err(),
+            "snapshot_missing_exception: [r:-s1] is missing"
+        );
     }
 
     #[test]
     fn opensearch_misses_patterns_too_and_excludes_nothing() {
         assert!(names("zzz*", false, Shape::OpenSearch).is_err());
         assert!(names("zzz*", true, Shape::OpenSearch).unwrap().is_empty());
-        assert_eq!(names("s*,-s1*", false, Shape::OpenSearch).unwrap(), ["s1", "s2"]);
+        assert_eq!(
+            names("s*,-s1*", false, Shape::OpenSearch).unwrap(),
+            ["s1", "s2"]
+        );
     }
 }

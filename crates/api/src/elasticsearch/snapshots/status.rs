@@ -1,7 +1,9 @@
 //! `_status`: how far snapshots are, shard by shard.
 
 use serde_json::{Map, Value, json};
-use snapkeep_engine::{EngineError, FileStats, IndexStatus, ShardStage, ShardStatus, SnapshotPhase, SnapshotStatus};
+use snapkeep_engine::{
+    EngineError, FileStats, IndexStatus, ShardStage, ShardStatus, SnapshotPhase, SnapshotStatus,
+};
 
 use super::cat::now_ms;
 use crate::elasticsearch::config::Shape;
@@ -25,12 +27,17 @@ pub async fn status(request: EsRequest) -> EsResult {
     let mut found = Vec::new();
     match repository {
         Some(repository) if !names_nothing => {
-            engine.repository(repository).await.map_err(|error| from_engine(error, request.shape()))?;
+            engine
+                .repository(repository)
+                .await
+                .map_err(|error| from_engine(error, request.shape()))?;
             for name in names {
                 match engine.snapshot_status(repository, &name).await {
                     Ok(status) => found.push(status),
                     Err(EngineError::SnapshotMissing { .. }) if ignore_unavailable => {}
-                    Err(EngineError::SnapshotMissing { .. }) => return Err(snapshot_missing(repository, &name)),
+                    Err(EngineError::SnapshotMissing { .. }) => {
+                        return Err(snapshot_missing(repository, &name));
+                    }
                     Err(error) => return Err(from_engine(error, request.shape())),
                 }
             }
@@ -41,14 +48,24 @@ pub async fn status(request: EsRequest) -> EsResult {
     if !indices.is_empty() {
         keep_indices(&mut found, &indices, ignore_unavailable)?;
     }
-    let look = Look { shape: request.shape(), readable: request.readable(), node_id: &request.state.config.node_id };
+    let look = Look {
+        shape: request.shape(),
+        readable: request.readable(),
+        node_id: &request.state.config.node_id,
+    };
     let shown: Value = found.iter().map(|status| look.snapshot(status)).collect();
     Ok(EsResponse::value(json!({ "snapshots": shown })))
 }
 
-fn keep_indices(found: &mut [SnapshotStatus], names: &[String], ignore_unavailable: bool) -> Result<(), EsError> {
+fn keep_indices(
+    found: &mut [SnapshotStatus],
+    names: &[String],
+    ignore_unavailable: bool,
+) -> Result<(), EsError> {
     for status in found {
-        let missing = names.iter().find(|name| !status.indices.iter().any(|index| index.name == **name));
+        let missing = names
+            .iter()
+            .find(|name| !status.indices.iter().any(|index| index.name == **name));
         if let (Some(missing), false) = (missing, ignore_unavailable) {
             let name = format!("{missing} and possibly more indices");
             return Err(ErrorKind::IndexNotFound
@@ -86,7 +103,11 @@ impl Sum {
             sum.processed += shard.processed;
             sum.total += shard.total;
             if shard.start_ms > 0 {
-                sum.start_ms = if sum.start_ms == 0 { shard.start_ms } else { sum.start_ms.min(shard.start_ms) };
+                sum.start_ms = if sum.start_ms == 0 {
+                    shard.start_ms
+                } else {
+                    sum.start_ms.min(shard.start_ms)
+                };
                 sum.end_ms = sum.end_ms.max(shard.start_ms + shard.time_ms);
             }
             sum.stages[shard.stage as usize] += 1;
@@ -103,8 +124,11 @@ impl Look<'_> {
         sum.start_ms = info.start_ms;
         sum.end_ms = info.end_ms.unwrap_or_else(now_ms);
         let is_running = info.is_running();
-        let indices: Map<String, Value> =
-            status.indices.iter().map(|index| (index.name.clone(), self.index(index, is_running))).collect();
+        let indices: Map<String, Value> = status
+            .indices
+            .iter()
+            .map(|index| (index.name.clone(), self.index(index, is_running)))
+            .collect();
         json!({
             "snapshot": info.name,
             "repository": info.repository,
@@ -119,8 +143,11 @@ impl Look<'_> {
 
     fn index(&self, index: &IndexStatus, is_running: bool) -> Value {
         let sum = Sum::of(&index.shards);
-        let shards: Map<String, Value> =
-            index.shards.iter().map(|shard| (shard.shard.to_string(), self.shard(shard, is_running))).collect();
+        let shards: Map<String, Value> = index
+            .shards
+            .iter()
+            .map(|shard| (shard.shard.to_string(), self.shard(shard, is_running)))
+            .collect();
         json!({ "shards_stats": stages(&sum), "stats": self.stats(&sum), "shards": shards })
     }
 
@@ -147,7 +174,8 @@ impl Look<'_> {
     fn files(&self, files: FileStats) -> Value {
         let mut shown = Map::new();
         shown.insert("file_count".into(), files.files.into());
-        self.readable.bytes(&mut shown, "size", "size_in_bytes", files.bytes);
+        self.readable
+            .bytes(&mut shown, "size", "size_in_bytes", files.bytes);
         Value::Object(shown)
     }
 
@@ -159,13 +187,28 @@ impl Look<'_> {
         }
         shown.insert("total".into(), self.files(sum.total));
         shown.insert("start_time_in_millis".into(), sum.start_ms.into());
-        self.readable.millis(&mut shown, "time", "time_in_millis", (sum.end_ms - sum.start_ms).max(0));
+        self.readable.millis(
+            &mut shown,
+            "time",
+            "time_in_millis",
+            (sum.end_ms - sum.start_ms).max(0),
+        );
         if self.shape == Shape::Es {
             // What 5.x printed, and 6.4 to 6.8 beside the new keys.
             shown.insert("number_of_files".into(), sum.incremental.files.into());
             shown.insert("processed_files".into(), sum.processed.files.into());
-            self.readable.bytes(&mut shown, "total_size", "total_size_in_bytes", sum.incremental.bytes);
-            self.readable.bytes(&mut shown, "processed_size", "processed_size_in_bytes", sum.processed.bytes);
+            self.readable.bytes(
+                &mut shown,
+                "total_size",
+                "total_size_in_bytes",
+                sum.incremental.bytes,
+            );
+            self.readable.bytes(
+                &mut shown,
+                "processed_size",
+                "processed_size_in_bytes",
+                sum.processed.bytes,
+            );
         }
         Value::Object(shown)
     }
@@ -202,7 +245,10 @@ mod tests {
     use snapkeep_engine::SnapshotState;
 
     fn shard(number: u32, stage: ShardStage, read: u64) -> ShardStatus {
-        let files = |count| FileStats { files: count, bytes: count * 824 };
+        let files = |count| FileStats {
+            files: count,
+            bytes: count * 824,
+        };
         ShardStatus {
             shard: number,
             stage,
@@ -224,7 +270,10 @@ mod tests {
             phase: SnapshotPhase::Started,
             indices: vec![IndexStatus {
                 name: "i".into(),
-                shards: vec![shard(0, ShardStage::Started, 2), shard(1, ShardStage::Done, 4)],
+                shards: vec![
+                    shard(0, ShardStage::Started, 2),
+                    shard(1, ShardStage::Done, 4),
+                ],
             }],
             throttled_ns: 0,
             stored_bytes: 0,
@@ -232,7 +281,11 @@ mod tests {
     }
 
     fn look(shape: Shape) -> Look<'static> {
-        Look { shape, readable: Readable(false), node_id: "node" }
+        Look {
+            shape,
+            readable: Readable(false),
+            node_id: "node",
+        }
     }
 
     #[test]
@@ -272,8 +325,13 @@ mod tests {
     #[test]
     fn an_index_that_is_not_there_is_told() {
         let mut found = vec![running()];
-        let error = keep_indices(&mut found, &["nosuch".into()], false).unwrap_err().to_string();
-        assert!(error.ends_with("no such index [nosuch and possibly more indices]"), "{error}");
+        let error = keep_indices(&mut found, &["nosuch".into()], false)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.ends_with("no such index [nosuch and possibly more indices]"),
+            "{error}"
+        );
         assert!(keep_indices(&mut found, &["i".into()], false).is_ok());
     }
 }
