@@ -112,10 +112,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         search(&store.peek(), &["one".to_owned()], &request)?;
         println!("search {body}: {:?}", start.elapsed());
     }
-    println!(
-        "peak memory {} MB (the generated sources included)",
-        peak_mb()
-    );
+    let peak = memory_mb("VmHWM:");
+    println!("peak memory {peak} MB (the generated sources included)");
     Ok(())
 }
 
