@@ -18,6 +18,7 @@ mod lock_file;
 pub mod pack;
 mod quote;
 mod quote_table;
+pub mod robust;
 mod snapshot_file;
 mod time;
 mod tree;
