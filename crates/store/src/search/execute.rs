@@ -197,7 +197,7 @@ impl<'a> Plan<'a> {
                 Some(values) => Some(sorter.after(values)?),
                 None => None,
             };
-            for number in 0..meta.shards {
+            for number in (0..meta.shards).filter(|number| request.wants_shard(&name, *number)) {
                 let shard = view
                     .shard(&name, number)
                     .ok_or_else(|| StoreError::Damaged {

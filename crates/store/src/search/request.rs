@@ -34,6 +34,10 @@ pub struct SearchRequest {
     pub(super) slice: Option<(u64, u64)>,
     /// Filters of the aliases through which indices were named.
     pub(super) index_filters: BTreeMap<String, Query>,
+    /// Shards of an index that routing leaves.
+    pub(super) index_shards: BTreeMap<String, Vec<u16>>,
+    /// Shards of every index that are wanted.
+    pub(super) shards: Option<Vec<u16>>,
 }
 
 impl Default for SearchRequest {
@@ -52,6 +56,8 @@ impl Default for SearchRequest {
             min_score: None,
             slice: None,
             index_filters: BTreeMap::new(),
+            index_shards: BTreeMap::new(),
+            shards: None,
         }
     }
 }
@@ -192,6 +198,23 @@ impl SearchRequest {
         let filter = Query::parse(filter)?;
         self.index_filters.insert(index.to_owned(), filter);
         Ok(())
+    }
+
+    /// Keeps the search to these shards of one index (routing), or with `None` of every index
+    /// (`preference=_shards:0,1`); both can be given. Other shards are not counted in the result.
+    pub fn keep_to_shards(&mut self, index: Option<&str>, shards: Vec<u16>) {
+        match index {
+            Some(index) => {
+                self.index_shards.insert(index.to_owned(), shards);
+            }
+            None => self.shards = Some(shards),
+        }
+    }
+
+    /// Whether a shard is searched at all.
+    pub(super) fn wants_shard(&self, index: &str, shard: u16) -> bool {
+        let allowed = |shards: Option<&Vec<u16>>| shards.is_none_or(|shards| shards.contains(&shard));
+        allowed(self.shards.as_ref()) && allowed(self.index_shards.get(index))
     }
 
     /// Hits asked for.
