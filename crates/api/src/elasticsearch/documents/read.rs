@@ -1,13 +1,14 @@
 //! Reading documents by id: `_doc`, `_source`, `_mget`.
 
 use serde_json::{Map, Value, json};
+use snapkeep_store::search::SourceFilter;
 use snapkeep_store::{Document, StoreError};
 
 use super::bulk::token;
 use crate::elasticsearch::call::{Call, Reply, empty, raw};
 use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::indices::targets;
-use crate::elasticsearch::search::source::SourceFilter;
+use crate::elasticsearch::search::source;
 
 /// Most documents of one `_mget`.
 const MAX_MULTI_GET: usize = 10_000;
@@ -15,7 +16,7 @@ const MAX_MULTI_GET: usize = 10_000;
 /// `GET|HEAD /{index}/_doc/{id}`.
 pub fn get(call: &Call) -> Reply {
     let (meta, found) = fetch(call)?;
-    let filter = SourceFilter::from_params(&call.params);
+    let filter = source::of_params(&call.params)?;
     let text = match &found {
         Some(document) => found_text(&meta, document, filter.as_ref())?,
         None => missing_text(&meta, call.arg("id")),
@@ -32,9 +33,9 @@ pub fn exists(call: &Call) -> Reply {
 /// `GET /{index}/_source/{id}`.
 pub fn source(call: &Call) -> Reply {
     let (meta, found) = fetch(call)?;
-    let filter = SourceFilter::from_params(&call.params).unwrap_or_default();
+    let filter = source::of_params(&call.params)?.unwrap_or_else(SourceFilter::all);
     let source = match &found {
-        Some(document) => filter.apply(&document.source)?,
+        Some(document) => source::shown(&filter, &document.source)?,
         None => None,
     };
     match source {
@@ -91,8 +92,8 @@ pub fn found_fields(document: &Document, filter: Option<&SourceFilter>) -> Resul
         text.push_str(&format!(",\"_routing\":{}", Value::from(routing.as_str())));
     }
     text.push_str(",\"found\":true");
-    let everything = SourceFilter::default();
-    if let Some(source) = filter.unwrap_or(&everything).apply(&document.source)? {
+    let everything = SourceFilter::all();
+    if let Some(source) = source::shown(filter.unwrap_or(&everything), &document.source)? {
         text.push_str(",\"_source\":");
         text.push_str(source.get());
     }
@@ -145,7 +146,7 @@ fn parse(call: &Call, body: &Value) -> Result<Vec<Wanted>, EsError> {
     let Value::Object(body) = body else {
         return Err(ErrorKind::Parsing.error(format!("unexpected token [{}], expected [START_OBJECT]", token(body))));
     };
-    let default_filter = SourceFilter::from_params(&call.params);
+    let default_filter = source::of_params(&call.params)?;
     let default_routing = call.params.get("routing");
     let base = |id: String| Wanted {
         index: call.arg("index").to_owned(),
@@ -195,7 +196,7 @@ fn one(fields: &Map<String, Value>, mut wanted: Wanted) -> Result<Wanted, EsErro
             "_id" => wanted.id = text(value).unwrap_or_default(),
             "_type" => {}
             "routing" | "_routing" => wanted.routing = text(value),
-            "_source" => wanted.filter = Some(SourceFilter::from_value(value)?),
+            "_source" => wanted.filter = Some(source::of_value(value)?),
             other => return Err(EsError::illegal_argument(format!("[{other}] in a document of [_mget] is not supported by this server"))),
         }
     }

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use snapkeep_store::Update;
+use snapkeep_store::search::SourceFilter;
 
 use crate::elasticsearch::body;
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::output::Format;
-use crate::elasticsearch::search::source::SourceFilter;
+use crate::elasticsearch::search::source;
 
 /// What an update's body asks for.
 #[derive(Debug)]
@@ -68,6 +69,6 @@ pub fn parse(bytes: &Bytes, shape: Shape) -> Result<UpdateBody, EsError> {
         doc_as_upsert: keys.doc_as_upsert.unwrap_or(false),
         detect_noop: keys.detect_noop.unwrap_or(true),
     };
-    let fetch_source = keys._source.as_ref().map(SourceFilter::from_value).transpose()?;
+    let fetch_source = keys._source.as_ref().map(source::of_value).transpose()?;
     Ok(UpdateBody { update, fetch_source, if_seq_no: keys.if_seq_no, if_primary_term: keys.if_primary_term })
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use snapkeep_engine::selection::matches;
+use snapkeep_store::search::SourceFilter;
 use snapkeep_store::{Store, StoreError, VersionType, WriteKind, WriteOp, WriteOptions, WriteOutcome, WriteResult};
 
 use super::bulk::{refuse_pipeline, version_type};
@@ -14,7 +15,7 @@ use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::indices::targets;
 use crate::elasticsearch::output::Format;
 use crate::elasticsearch::params::Params;
-use crate::elasticsearch::search::source::SourceFilter;
+use crate::elasticsearch::search::source;
 
 /// `PUT|POST /{index}/_doc[/{id}]`.
 pub fn index(call: &Call) -> Reply {
@@ -54,7 +55,7 @@ pub fn delete(call: &Call) -> Reply {
 pub fn update(call: &Call) -> Reply {
     let bytes = call.required_json_bytes()?;
     let body = update::parse(&bytes, call.shape())?;
-    let fetch = match SourceFilter::from_params(&call.params) {
+    let fetch = match source::of_params(&call.params)? {
         Some(filter) => Some(filter),
         None => body.fetch_source,
     };
@@ -62,7 +63,7 @@ pub fn update(call: &Call) -> Reply {
     op.if_seq_no = op.if_seq_no.or(body.if_seq_no);
     op.if_primary_term = op.if_primary_term.or(body.if_primary_term);
     call.params.int("retry_on_conflict", 0)?;
-    perform(call, op, None, fetch.as_ref().filter(|filter| !filter.none))
+    perform(call, op, None, fetch.as_ref().filter(|filter| !filter.is_off()))
 }
 
 fn operation(call: &Call, id: Option<&str>, kind: WriteKind) -> Result<WriteOp, EsError> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::source::{PARAMS as SOURCE_PARAMS, SourceFilter};
+use super::source;
 use crate::elasticsearch::call::Call;
 use crate::elasticsearch::documents::bulk::token;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
@@ -192,10 +192,7 @@ fn merge(body: &mut Body, params: &Params) -> Result<(), EsError> {
     if !sort.is_empty() {
         body.keys.insert("sort".into(), Value::Array(sort));
     }
-    if SOURCE_PARAMS.iter().any(|name| params.has(name))
-        && let Some(filter) = SourceFilter::from_params(params)
-    {
-        let value = if filter.none { json!(false) } else { json!({"includes": filter.includes, "excludes": filter.excludes}) };
+    if let Some(value) = source::value_of_params(params) {
         body.keys.insert("_source".into(), value);
     }
     Ok(())

@@ -76,7 +76,7 @@ pub fn search(call: &Call, body: &Body, asked: &Pit, text: &[u8]) -> Result<Sear
     }
     let mut request = SearchRequest::parse(&Value::Object(keys)).map_err(|error| failure::of_request(error, text))?;
     if let Some(shards) = decoded.shards {
-        request = request.with_shards(None, shards);
+        request.keep_to_shards(None, shards);
     }
     call.store().contexts().search_pit(&decoded.id, &request, life).map_err(|error| match error {
         snapkeep_store::search::SearchError::ContextMissing { .. } => {

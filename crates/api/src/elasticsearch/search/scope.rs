@@ -68,13 +68,13 @@ impl Scope {
     /// 400 for the filter of an alias that cannot be read.
     pub fn apply(&self, mut request: SearchRequest) -> Result<SearchRequest, EsError> {
         for (index, filter) in &self.filters {
-            request = request.with_index_filter(index, filter).map_err(|error| failure::of_request(error, b""))?;
+            request.add_index_filter(index, filter).map_err(|error| failure::of_request(error, b""))?;
         }
         for (index, shards) in &self.shards {
-            request = request.with_shards(Some(index), shards.clone());
+            request.keep_to_shards(Some(index), shards.clone());
         }
         if let Some(shards) = &self.preferred {
-            request = request.with_shards(None, shards.clone());
+            request.keep_to_shards(None, shards.clone());
         }
         Ok(request)
     }
