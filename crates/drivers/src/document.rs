@@ -145,6 +145,9 @@ pub trait ShardCapture: Send + Sync {
     /// What the driver itself says is in the shard.
     fn proof(&self) -> Proof;
 
+    /// Bytes of source in live documents, for estimates.
+    fn size_bytes(&self) -> u64;
+
     /// Whether all changes since `token` can be told.
     fn can_continue(&self, token: &ChangeToken) -> bool;
 

@@ -186,6 +186,10 @@ impl ShardCapture for StoreShard {
         }
     }
 
+    fn size_bytes(&self) -> u64 {
+        self.view.source_bytes()
+    }
+
     fn can_continue(&self, token: &ChangeToken) -> bool {
         let now = self.token();
         now.index_uuid == token.index_uuid

@@ -1,255 +1,184 @@
-//! The engine as dialects see it.
+//! The engine as dialects see it. Its methods live beside what they are about: [`crate::repositories`], [`crate::snapshots`],
+//! [`crate::restores`], [`crate::jobs`], [`crate::maintenance`].
 
-use std::sync::Arc;
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use snapkeep_drivers::DocumentDriver;
-use tokio::sync::broadcast;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, broadcast};
+use tokio::time::Instant;
 
+use crate::catalogue::Catalogue;
 use crate::config::EngineConfig;
 use crate::error::EngineError;
-use crate::model::*;
+use crate::ids::new_uuid;
+use crate::jobs::Activity;
+use crate::model::JobEvent;
+use crate::repositories::{Vaults, load_or_create_password};
+use crate::workers::Workers;
+
+/// Events that a slow listener may lag behind.
+const EVENT_BUFFER: usize = 1024;
+/// Snapshots and restores that read and write at the same time; more wait their turn. Each uses all cores.
+const ACTIVE_JOBS: usize = 4;
+/// How long cancelled jobs may take to end at a shutdown, beyond the deadline given.
+const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
 /// All of Snapkeep behind the dialects. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Engine {}
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
 
-#[allow(unused_variables, clippy::todo, missing_docs)]
+/// What clones of an [`Engine`] and its jobs share.
+pub(crate) struct Inner {
+    pub(crate) config: EngineConfig,
+    pub(crate) driver: Arc<dyn DocumentDriver>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) vaults: Vaults,
+    pub(crate) runtime: Handle,
+    /// This process, as owner of jobs.
+    pub(crate) owner: String,
+    pub(crate) events: broadcast::Sender<JobEvent>,
+    /// Turns for jobs that read and write a lot.
+    pub(crate) turns: Semaphore,
+    pub(crate) workers: Workers,
+    activity: Mutex<Activity>,
+    /// Held for as long as the engine lives; the operating system lets it go when the process dies.
+    _lock: File,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("data_dir", &self.config.data_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// What is going on.
+    pub(crate) fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for an async answer on a thread that may block.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Runs something that blocks beside the runtime.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let inner = Arc::clone(self);
+        self.runtime
+            .spawn_blocking(move || work(&inner))
+            .await
+            .map_err(|error| EngineError::Internal(error.to_string()))?
+    }
+}
+
 impl Engine {
     /// Opens (or creates) the catalogue, ends what an earlier process left unfinished, and starts the background workers.
-    /// Repositories are opened when they are first used: one that cannot be reached does not keep the engine from starting.
-    /// Must be called on a tokio runtime, which must outlive the engine.
+    /// Repositories are opened in the background or when they are first used: one that cannot be reached does not keep the engine
+    /// from starting. Must be called on a tokio runtime of several threads, which must outlive the engine.
     pub async fn start(
         config: EngineConfig,
         driver: Arc<dyn DocumentDriver>,
     ) -> Result<Self, EngineError> {
-        todo!()
+        let lock = lock_data_dir(&config.data_dir)?;
+        let password = load_or_create_password(&config.data_dir)?;
+        let catalogue = Catalogue::open(&config.data_dir.join("catalogue.sqlite")).await?;
+        let runtime = Handle::current();
+        let inner = Arc::new(Inner {
+            vaults: Vaults::new(password, &config, runtime.clone()),
+            driver,
+            catalogue,
+            runtime,
+            owner: new_uuid(),
+            events: broadcast::Sender::new(EVENT_BUFFER),
+            turns: Semaphore::new(ACTIVE_JOBS),
+            workers: Workers::new(),
+            activity: Mutex::new(Activity::default()),
+            config,
+            _lock: lock,
+        });
+        crate::jobs::recover(&inner).await?;
+        crate::workers::start(&inner);
+        Ok(Self { inner })
     }
 
     /// Takes no new work, lets running jobs end until the deadline, then cancels them; each is recorded with the reason.
     pub async fn shutdown(&self, deadline: Duration) {
-        todo!()
+        self.inner.activity().closed = true;
+        if !self.wait_for_jobs(deadline).await {
+            for job in self.inner.activity().jobs.values() {
+                job.cancel("the server was shut down");
+            }
+            if !self.wait_for_jobs(CANCEL_GRACE).await {
+                tracing::error!("jobs did not end in time; they are failed at the next start");
+            }
+        }
+        self.inner.workers.stop(CANCEL_GRACE).await;
+        self.inner.catalogue.close().await;
     }
 
-    // ---- repositories -------------------------------------------------------------------------------------------------------
-
-    /// Registers or changes a repository. With `verify` a probe is then written and read; when that fails the repository stays
-    /// registered and the error is [`EngineError::RepositoryVerification`].
-    pub async fn put_repository(
-        &self,
-        name: &str,
-        spec: RepositorySpec,
-        verify: bool,
-    ) -> Result<(), EngineError> {
-        todo!()
+    /// True when no job runs any more.
+    async fn wait_for_jobs(&self, longest: Duration) -> bool {
+        let until = Instant::now() + longest;
+        loop {
+            let job = self.inner.activity().jobs.values().next().cloned();
+            let Some(job) = job else { return true };
+            if tokio::time::timeout_at(until, job.wait()).await.is_err() {
+                return false;
+            }
+            // Its end was told just before it left the list, or just after.
+            tokio::task::yield_now().await;
+        }
     }
+}
 
-    /// All repositories, sorted by name.
-    pub async fn repositories(&self) -> Result<Vec<RepositoryInfo>, EngineError> {
-        todo!()
+/// Takes the data folder for this process.
+fn lock_data_dir(data_dir: &Path) -> Result<File, EngineError> {
+    let problem = |cause: std::io::Error| {
+        EngineError::Configuration(format!("data folder {}: {cause}", data_dir.display()))
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
+        .map_err(problem)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(data_dir.join("engine.lock"))
+        .map_err(problem)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Whoever is named is only a hint; the lock itself is what counts.
+            let _ = file.read_to_string(&mut holder);
+            return Err(EngineError::DataDirectoryInUse {
+                path: data_dir.display().to_string(),
+                holder: holder.trim().to_owned(),
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(problem(error)),
     }
-
-    /// One repository.
-    pub async fn repository(&self, name: &str) -> Result<RepositoryInfo, EngineError> {
-        todo!()
-    }
-
-    /// Forgets a repository; its data stays.
-    pub async fn remove_repository(&self, name: &str) -> Result<(), EngineError> {
-        todo!()
-    }
-
-    /// Writes, reads and removes a probe (read-only: opens it).
-    pub async fn verify_repository(&self, name: &str) -> Result<Verification, EngineError> {
-        todo!()
-    }
-
-    /// Reclaims now what no snapshot needs any more.
-    pub async fn cleanup(&self, name: &str) -> Result<CleanupResult, EngineError> {
-        todo!()
-    }
-
-    /// What stock restic needs to use the repository.
-    pub async fn repository_environment(
-        &self,
-        name: &str,
-    ) -> Result<RepositoryEnvironment, EngineError> {
-        todo!()
-    }
-
-    /// Passwords of the repository.
-    pub async fn keys(&self, repository: &str) -> Result<Vec<KeyDescription>, EngineError> {
-        todo!()
-    }
-
-    /// Adds a password that a person may type; returns the id of its key file.
-    pub async fn add_key(
-        &self,
-        repository: &str,
-        password: &str,
-        label: &str,
-    ) -> Result<String, EngineError> {
-        todo!()
-    }
-
-    /// Removes a password by the id of its key file (or an unambiguous beginning); never the server's own.
-    pub async fn remove_key(&self, repository: &str, id: &str) -> Result<(), EngineError> {
-        todo!()
-    }
-
-    /// Lists the repository's snapshots anew (somebody else may have written to it) and brings the catalogue up to date.
-    pub async fn refresh_repository(&self, repository: &str) -> Result<(), EngineError> {
-        todo!()
-    }
-
-    // ---- snapshots ----------------------------------------------------------------------------------------------------------
-
-    /// Accepts a snapshot. Everything that can be wrong with the request is told here, before any reading or writing.
-    pub async fn create_snapshot(
-        &self,
-        repository: &str,
-        request: CreateSnapshot,
-    ) -> Result<SnapshotTicket, EngineError> {
-        todo!()
-    }
-
-    /// Waits until a snapshot has ended; a failed one is no error but has that state.
-    pub async fn wait_snapshot(
-        &self,
-        ticket: &SnapshotTicket,
-    ) -> Result<SnapshotInfo, EngineError> {
-        todo!()
-    }
-
-    /// All snapshots of a repository, running ones included, by start time, then name. One read of the catalogue.
-    pub async fn snapshots(&self, repository: &str) -> Result<Vec<SnapshotInfo>, EngineError> {
-        todo!()
-    }
-
-    /// One snapshot, running or not.
-    pub async fn snapshot(
-        &self,
-        repository: &str,
-        name: &str,
-    ) -> Result<SnapshotInfo, EngineError> {
-        todo!()
-    }
-
-    /// Progress or result of one snapshot, shard by shard.
-    pub async fn snapshot_status(
-        &self,
-        repository: &str,
-        name: &str,
-    ) -> Result<SnapshotStatus, EngineError> {
-        todo!()
-    }
-
-    /// Progress of the running snapshots, of one repository (registered or not) or all, by start time.
-    pub async fn running_snapshots(&self, repository: Option<&str>) -> Vec<SnapshotStatus> {
-        todo!()
-    }
-
-    /// Deletes snapshots by their exact names, all or (when one is missing) none. Running ones are cancelled first. Returns when
-    /// they are gone for good; space is reclaimed later.
-    pub async fn delete_snapshots(
-        &self,
-        repository: &str,
-        names: &[String],
-    ) -> Result<(), EngineError> {
-        todo!()
-    }
-
-    /// Makes a snapshot of some indices of another (names already resolved); returns when it is done.
-    pub async fn clone_snapshot(
-        &self,
-        repository: &str,
-        source: &str,
-        target: &str,
-        indices: &[String],
-    ) -> Result<SnapshotInfo, EngineError> {
-        todo!()
-    }
-
-    /// Indices that snapshots are being taken of, sorted.
-    pub fn indices_in_snapshots(&self) -> Vec<String> {
-        todo!()
-    }
-
-    // ---- restores -----------------------------------------------------------------------------------------------------------
-
-    /// Accepts a restore. Everything that can be wrong with the request is told here, before the store is touched.
-    pub async fn restore(
-        &self,
-        repository: &str,
-        snapshot: &str,
-        request: RestoreRequest,
-    ) -> Result<RestoreTicket, EngineError> {
-        todo!()
-    }
-
-    /// Waits until a restore has ended; a failed one is no error but has failed shards and a text.
-    pub async fn wait_restore(&self, ticket: &RestoreTicket) -> Result<RestoreInfo, EngineError> {
-        todo!()
-    }
-
-    /// Recoveries of shards, running ones and the latest of each index, by index and shard.
-    pub async fn recoveries(&self) -> Result<Vec<ShardRecovery>, EngineError> {
-        todo!()
-    }
-
-    /// Indices that are being restored, sorted.
-    pub fn indices_in_restores(&self) -> Vec<String> {
-        todo!()
-    }
-
-    /// Cancels the restore that makes this index and waits until nothing of it is left; false when there is none.
-    pub async fn cancel_restore_of(&self, index: &str) -> Result<bool, EngineError> {
-        todo!()
-    }
-
-    // ---- jobs ---------------------------------------------------------------------------------------------------------------
-
-    /// Starts a check of a repository; the report is the result of the job.
-    pub async fn check(
-        &self,
-        repository: &str,
-        request: CheckRequest,
-    ) -> Result<JobTicket, EngineError> {
-        todo!()
-    }
-
-    /// Starts reclaiming space in a repository; the report is the result of the job.
-    pub async fn prune(&self, repository: &str) -> Result<JobTicket, EngineError> {
-        todo!()
-    }
-
-    /// Jobs, newest first: all that run and the latest finished ones.
-    pub async fn jobs(&self) -> Result<Vec<JobInfo>, EngineError> {
-        todo!()
-    }
-
-    /// One job.
-    pub async fn job(&self, id: &str) -> Result<JobInfo, EngineError> {
-        todo!()
-    }
-
-    /// Waits until a job has ended.
-    pub async fn wait_job(&self, id: &str) -> Result<JobInfo, EngineError> {
-        todo!()
-    }
-
-    /// Asks a job to stop and returns it; one that has ended stays as it is.
-    pub async fn cancel_job(&self, id: &str) -> Result<JobInfo, EngineError> {
-        todo!()
-    }
-
-    /// What happens to jobs from now on. A receiver that lags loses the oldest events.
-    pub fn subscribe(&self) -> broadcast::Receiver<JobEvent> {
-        todo!()
-    }
-
-    /// The background workers.
-    pub fn workers(&self) -> Vec<WorkerInfo> {
-        todo!()
-    }
+    file.set_len(0).map_err(problem)?;
+    file.write_all(format!("{}\n", std::process::id()).as_bytes())
+        .map_err(problem)?;
+    Ok(file)
 }

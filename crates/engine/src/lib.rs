@@ -8,14 +8,23 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod bytesize;
+mod catalogue;
 mod clock;
 mod config;
 mod engine;
 mod error;
+mod ids;
+mod jobs;
+mod layout;
+mod maintenance;
 pub mod model;
 pub mod names;
 pub mod rename;
+mod repositories;
+mod restores;
 pub mod selection;
+mod snapshots;
+mod workers;
 
 pub use clock::Clock;
 pub use config::{DEFAULT_BYTES_PER_SEC, EngineConfig, MAX_CONCURRENT_OPERATIONS};

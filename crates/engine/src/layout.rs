@@ -1,0 +1,23 @@
+//! What a snapshot looks like inside, readable with nothing but restic and a text editor.
+//!
+//! ```text
+//! /snapkeep.json                                  the snapshot itself: [`Manifest`]
+//! /cluster.json                                   templates and cluster settings, where asked for
+//! /indices/<index>/index.json                     [`IndexDescription`]
+//! /indices/<index>/<shard>/shard.json             [`ShardDescription`]
+//! /indices/<index>/<shard>/docs-<first>.ndjson    documents of a segment, one a line
+//! /indices/<index>/<shard>/gone-<first>.ndjson    copies in older segments that died until this one was written
+//! ```
+//!
+//! Segments are written once and shared by all later snapshots. A document copy counts when no gone file lists its number.
+
+pub(crate) mod lines;
+mod manifest;
+mod shard;
+
+pub(crate) use manifest::{
+    FORMAT, IndexManifest, MANIFEST_FILE, Manifest, ManifestError, ShardManifest, ShardResult,
+};
+pub(crate) use shard::{
+    CLUSTER_FILE, GlobalState, INDEX_FILE, IndexDescription, SHARD_FILE, Segment, ShardDescription,
+};

@@ -1,0 +1,284 @@
+//! Vaults: repositories that are open.
+//!
+//! There is one vault a place, however many registrations lead there, so that all jobs on it share one index of blobs and
+//! know of each other. The rate limits are those of the registration that was changed last.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use snapkeep_vault::storage::{
+    Direction, ObjectStorage, RateLimits, Storage, StorageError, StorageErrorKind, Throttled,
+};
+use snapkeep_vault::{Password, Repository, RepositoryOptions, VaultError};
+use tokio::runtime::Handle;
+
+use super::FsSettings;
+use crate::catalogue::RepositoryRow;
+use crate::config::EngineConfig;
+use crate::engine::Inner;
+use crate::error::{CreationFailure, EngineError};
+
+/// A repository that is open.
+#[derive(Debug)]
+pub(crate) struct OpenVault {
+    /// Id of the restic repository.
+    pub(crate) id: String,
+    pub(crate) repository: Repository,
+    pub(crate) location: PathBuf,
+    pub(crate) limits: Arc<RateLimits>,
+    /// The storage with its limits and the time they cost.
+    pub(crate) throttled: Arc<Throttled>,
+}
+
+impl OpenVault {
+    /// Nanoseconds that writing has waited for the rate limit since the vault was opened.
+    pub(crate) fn write_throttled_ns(&self) -> u64 {
+        self.throttled.throttled_ns(Direction::Write)
+    }
+
+    /// Nanoseconds that reading has waited for the rate limit since the vault was opened.
+    pub(crate) fn read_throttled_ns(&self) -> u64 {
+        self.throttled.throttled_ns(Direction::Read)
+    }
+}
+
+/// Whether permissions are the cause.
+pub(super) fn is_denied(error: &StorageError) -> bool {
+    error.kind == StorageErrorKind::PermissionDenied
+}
+
+/// Why a vault cannot be opened.
+#[derive(Debug)]
+pub(crate) enum OpenFailure {
+    /// What is there cannot be ours, now or later.
+    Refused(CreationFailure),
+    /// There is nothing, and nothing may be made (read-only).
+    Absent(String),
+    /// The storage cannot be read or written.
+    Unreachable { cause: String, denied: bool },
+}
+
+/// All open vaults, and what is needed to open more.
+pub(crate) struct Vaults {
+    password: Password,
+    options: RepositoryOptions,
+    runtime: Handle,
+    /// One place may be opened by one thread at a time, different places at the same time.
+    slots: Mutex<HashMap<PathBuf, Arc<Mutex<Option<Arc<OpenVault>>>>>>,
+    /// Why registrations could not be opened last time, by name.
+    troubles: Mutex<HashMap<String, String>>,
+    prune_requests: Mutex<BTreeSet<String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Vaults {
+    pub(crate) fn new(password: Password, config: &EngineConfig, runtime: Handle) -> Self {
+        let options = RepositoryOptions {
+            cache_dir: Some(config.data_dir.join("cache")),
+            memory_limit_bytes: config.memory_limit_bytes,
+            workers: config.workers,
+            ..RepositoryOptions::default()
+        };
+        Self {
+            password,
+            options,
+            runtime,
+            slots: Mutex::default(),
+            troubles: Mutex::default(),
+            prune_requests: Mutex::default(),
+        }
+    }
+
+    /// The password of this server.
+    pub(crate) fn password(&self) -> &Password {
+        &self.password
+    }
+
+    /// The vault at the place of `settings`, opened, or made unless read-only. The limits of an open one are left alone. Blocks.
+    pub(crate) fn open(&self, settings: &FsSettings) -> Result<Arc<OpenVault>, OpenFailure> {
+        let slot = Arc::clone(
+            lock(&self.slots)
+                .entry(settings.location.clone())
+                .or_default(),
+        );
+        let mut slot = lock(&slot);
+        if let Some(vault) = slot.as_ref() {
+            return Ok(Arc::clone(vault));
+        }
+        let vault = Arc::new(self.open_anew(settings)?);
+        *slot = Some(Arc::clone(&vault));
+        Ok(vault)
+    }
+
+    /// The vault at a place if it is open.
+    pub(crate) fn opened(&self, location: &Path) -> Option<Arc<OpenVault>> {
+        let slot = lock(&self.slots).get(location).cloned()?;
+        // Whoever is opening it holds the slot; it is not open then.
+        slot.try_lock().ok()?.clone()
+    }
+
+    /// An open vault by the id of its repository.
+    pub(crate) fn by_id(&self, id: &str) -> Option<Arc<OpenVault>> {
+        let slots: Vec<_> = lock(&self.slots).values().cloned().collect();
+        slots
+            .iter()
+            .filter_map(|slot| slot.try_lock().ok()?.clone())
+            .find(|vault| vault.id == id)
+    }
+
+    /// Forgets an open vault, so that the next use opens it anew.
+    pub(crate) fn close(&self, location: &Path) {
+        lock(&self.slots).remove(location);
+    }
+
+    fn open_anew(&self, settings: &FsSettings) -> Result<OpenVault, OpenFailure> {
+        let location = &settings.location;
+        if !location.exists() {
+            if settings.readonly {
+                return Err(OpenFailure::Absent(format!(
+                    "there is no repository in {}",
+                    location.display()
+                )));
+            }
+            std::fs::create_dir_all(location).map_err(|error| io_failure(&error))?;
+        }
+        let files = ObjectStorage::local(location, self.runtime.clone())
+            .map_err(|error| unreachable(&error.into()))?;
+        let limits = Arc::new(RateLimits::new(
+            settings.snapshot_rate,
+            settings.restore_rate,
+        ));
+        let throttled = Arc::new(Throttled::new(Arc::new(files), Arc::clone(&limits)));
+        let storage: Arc<dyn Storage> = Arc::clone(&throttled) as Arc<dyn Storage>;
+        let repository = match Repository::open(Arc::clone(&storage), &self.password, &self.options)
+        {
+            Err(VaultError::NotARepository { .. }) if !settings.readonly => {
+                Repository::init(storage, &self.password, &self.options)
+            }
+            result => result,
+        };
+        let repository = repository.map_err(|error| match error {
+            VaultError::WrongPassword { location } => {
+                OpenFailure::Refused(CreationFailure::ForeignPassword { location })
+            }
+            VaultError::NotARepository { .. } => OpenFailure::Absent(error.to_string()),
+            VaultError::Storage(_) | VaultError::Locked { .. } => unreachable(&error),
+            other => OpenFailure::Refused(CreationFailure::Other(other.to_string())),
+        })?;
+        Ok(OpenVault {
+            id: repository.id().to_string(),
+            repository,
+            location: location.clone(),
+            limits,
+            throttled,
+        })
+    }
+
+    /// Notes or clears why a registration cannot be opened.
+    pub(crate) fn set_trouble(&self, name: &str, trouble: Option<String>) {
+        match trouble {
+            Some(trouble) => lock(&self.troubles).insert(name.to_owned(), trouble),
+            None => lock(&self.troubles).remove(name),
+        };
+    }
+
+    /// Why a registration could not be opened last time.
+    pub(crate) fn trouble(&self, name: &str) -> Option<String> {
+        lock(&self.troubles).get(name).cloned()
+    }
+
+    /// Asks for the space of deleted snapshots to be reclaimed.
+    pub(crate) fn request_prune(&self, vault: &str) {
+        lock(&self.prune_requests).insert(vault.to_owned());
+    }
+
+    /// The vaults for which that was asked.
+    pub(crate) fn take_prune_requests(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *lock(&self.prune_requests))
+    }
+}
+
+fn io_failure(error: &std::io::Error) -> OpenFailure {
+    OpenFailure::Unreachable {
+        cause: error.to_string(),
+        denied: error.kind() == std::io::ErrorKind::PermissionDenied,
+    }
+}
+
+fn unreachable(error: &VaultError) -> OpenFailure {
+    let denied = matches!(error, VaultError::Storage(storage) if is_denied(storage));
+    OpenFailure::Unreachable {
+        cause: error.to_string(),
+        denied,
+    }
+}
+
+impl OpenFailure {
+    /// For a repository that is registered and to be used.
+    pub(crate) fn into_unavailable(self, repository: &str) -> EngineError {
+        let reason = match self {
+            Self::Refused(failure) => failure.to_string(),
+            Self::Absent(reason) | Self::Unreachable { cause: reason, .. } => reason,
+        };
+        EngineError::RepositoryUnavailable {
+            repository: repository.to_owned(),
+            reason,
+        }
+    }
+}
+
+impl Inner {
+    /// A registration by name.
+    pub(crate) async fn registered(&self, name: &str) -> Result<RepositoryRow, EngineError> {
+        let row = self.catalogue.repository(name).await?;
+        row.ok_or_else(|| EngineError::RepositoryMissing {
+            name: name.to_owned(),
+        })
+    }
+
+    /// What the settings of a registration mean.
+    pub(crate) fn settings_of(&self, row: &RepositoryRow) -> Result<FsSettings, EngineError> {
+        FsSettings::parse(&row.settings, &self.config).map_err(|cause| {
+            EngineError::RepositoryUnavailable {
+                repository: row.name.clone(),
+                reason: cause.to_string(),
+            }
+        })
+    }
+
+    /// The open vault of a registration. One that is opened for the first time is compared with the catalogue.
+    pub(crate) async fn open_vault(
+        self: &Arc<Self>,
+        row: &RepositoryRow,
+    ) -> Result<Arc<OpenVault>, EngineError> {
+        let settings = self.settings_of(row)?;
+        if let Some(vault) = self.vaults.opened(&settings.location)
+            && row.vault.as_ref() == Some(&vault.id)
+        {
+            return Ok(vault);
+        }
+        let name = row.name.clone();
+        let opened = self
+            .blocking(move |inner| {
+                inner
+                    .vaults
+                    .open(&settings)
+                    .map_err(|failure| failure.into_unavailable(&name))
+            })
+            .await;
+        self.vaults
+            .set_trouble(&row.name, opened.as_ref().err().map(ToString::to_string));
+        let vault = opened?;
+        if row.vault.as_ref() != Some(&vault.id) {
+            super::reconcile(self, &vault).await?;
+            self.catalogue
+                .set_repository_vault(&row.name, &vault.id)
+                .await?;
+        }
+        Ok(vault)
+    }
+}

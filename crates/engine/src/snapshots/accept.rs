@@ -1,0 +1,247 @@
+//! Accepting a snapshot: everything that can be wrong with the request is told before a byte is read or written.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use snapkeep_drivers::{Capture, DriverError};
+
+use super::job;
+use super::running::RunningSnapshot;
+use crate::engine::{Engine, Inner};
+use crate::error::{EngineError, ReadonlyOperation};
+use crate::ids::new_uuid;
+use crate::jobs::{Activity, JobSpec};
+use crate::model::{
+    CreateSnapshot, JobKind, SnapshotIndex, SnapshotInfo, SnapshotState, SnapshotTicket,
+};
+use crate::names::{check_snapshot_name, resolve_date_math};
+use crate::repositories::OpenVault;
+
+/// Version in snapshots.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Inner {
+    /// The name that a snapshot gets: date math resolved, rules checked.
+    pub(super) fn snapshot_name(
+        &self,
+        repository: &str,
+        name: &str,
+    ) -> Result<String, EngineError> {
+        let resolved = resolve_date_math(name, self.config.clock.now_ms()).map_err(|error| {
+            EngineError::InvalidDateMath {
+                name: name.to_owned(),
+                reason: error.to_string(),
+            }
+        })?;
+        match check_snapshot_name(&resolved) {
+            Ok(()) => Ok(resolved),
+            Err(rule) => Err(EngineError::InvalidSnapshotName {
+                repository: repository.to_owned(),
+                snapshot: resolved,
+                rule,
+            }),
+        }
+    }
+
+    /// The open vault of a repository that may be written to.
+    pub(crate) async fn writable_vault(
+        self: &Arc<Self>,
+        repository: &str,
+        operation: ReadonlyOperation,
+    ) -> Result<Arc<OpenVault>, EngineError> {
+        let row = self.registered(repository).await?;
+        if self.settings_of(&row)?.readonly {
+            return Err(EngineError::RepositoryReadonly {
+                repository: repository.to_owned(),
+                operation,
+            });
+        }
+        self.open_vault(&row).await
+    }
+
+    /// Refuses a name that is taken by a finished snapshot.
+    pub(super) async fn refuse_existing(
+        &self,
+        repository: &str,
+        vault: &str,
+        name: &str,
+    ) -> Result<(), EngineError> {
+        match self.catalogue.snapshot(vault, name).await? {
+            None => Ok(()),
+            Some(_) => Err(EngineError::SnapshotExists {
+                repository: repository.to_owned(),
+                snapshot: name.to_owned(),
+                running: false,
+            }),
+        }
+    }
+
+    /// Refuses a name that is taken by something that runs, and operations beyond the limit.
+    pub(super) fn admit_operation(
+        &self,
+        activity: &Activity,
+        repository: &str,
+        vault: &str,
+        name: &str,
+    ) -> Result<(), EngineError> {
+        if activity.is_name_running(vault, name) {
+            return Err(EngineError::SnapshotExists {
+                repository: repository.to_owned(),
+                snapshot: name.to_owned(),
+                running: true,
+            });
+        }
+        let (running, limit) = (activity.operations(), self.config.max_concurrent_operations);
+        if running >= limit {
+            return Err(EngineError::TooManyOperations {
+                repository: repository.to_owned(),
+                snapshot: name.to_owned(),
+                running,
+                limit,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Accepts a snapshot. Everything that can be wrong with the request is told here, before any reading or writing. The
+    /// snapshot shows the moment of this call.
+    pub async fn create_snapshot(
+        &self,
+        repository: &str,
+        request: CreateSnapshot,
+    ) -> Result<SnapshotTicket, EngineError> {
+        let inner = &self.inner;
+        let name = inner.snapshot_name(repository, &request.name)?;
+        let vault = inner
+            .writable_vault(repository, ReadonlyOperation::CreateSnapshot)
+            .await?;
+        if inner.activity().is_name_running(&vault.id, &name) {
+            return Err(EngineError::SnapshotExists {
+                repository: repository.to_owned(),
+                snapshot: name,
+                running: true,
+            });
+        }
+        inner.refuse_existing(repository, &vault.id, &name).await?;
+        let indices = request.indices.clone();
+        let capture = inner
+            .blocking(move |inner| {
+                inner.driver.capture(&indices).map_err(|error| match error {
+                    DriverError::ResourceMissing(index) => EngineError::IndexMissing { index },
+                    other => EngineError::Internal(other.to_string()),
+                })
+            })
+            .await?;
+        let accepted = describe(inner, repository, &name, &request, capture.as_ref());
+        let spec = JobSpec {
+            kind: JobKind::Snapshot,
+            repository,
+            vault: &vault.id,
+            subject: &name,
+            input: json!({ "vault": vault.id, "info": accepted }),
+        };
+        let key = (vault.id.clone(), name.clone());
+        let mut running = None;
+        let job = inner
+            .begin_job(
+                spec,
+                |activity, job| {
+                    inner.admit_operation(activity, repository, &vault.id, &name)?;
+                    let new =
+                        RunningSnapshot::new(Arc::clone(job), Arc::clone(&vault), accepted.clone());
+                    activity.snapshots.insert(key.clone(), Arc::clone(&new));
+                    running = Some(new);
+                    Ok(())
+                },
+                |activity| {
+                    activity.snapshots.remove(&key);
+                },
+            )
+            .await?;
+        let running = running
+            .ok_or_else(|| EngineError::Internal("a job began without a snapshot".to_owned()))?;
+        let ticket = SnapshotTicket {
+            repository: repository.to_owned(),
+            name,
+            uuid: accepted.uuid.clone(),
+            job_id: job.id(),
+        };
+        job::spawn(inner, running, capture);
+        Ok(ticket)
+    }
+
+    /// Waits until a snapshot has ended; a failed one is no error but has that state.
+    pub async fn wait_snapshot(
+        &self,
+        ticket: &SnapshotTicket,
+    ) -> Result<SnapshotInfo, EngineError> {
+        let running = {
+            let activity = self.inner.activity();
+            activity
+                .snapshots
+                .values()
+                .find(|running| running.accepted.uuid == ticket.uuid)
+                .cloned()
+        };
+        let missing = || EngineError::SnapshotMissing {
+            repository: ticket.repository.clone(),
+            snapshot: ticket.name.clone(),
+        };
+        match running {
+            Some(running) => {
+                running.job.wait().await;
+                running.result().ok_or_else(missing)
+            }
+            None => {
+                let info = self.snapshot(&ticket.repository, &ticket.name).await?;
+                if info.uuid == ticket.uuid {
+                    Ok(info)
+                } else {
+                    Err(missing())
+                }
+            }
+        }
+    }
+}
+
+fn describe(
+    inner: &Inner,
+    repository: &str,
+    name: &str,
+    request: &CreateSnapshot,
+    capture: &dyn Capture,
+) -> SnapshotInfo {
+    let indices: Vec<SnapshotIndex> = capture
+        .resources()
+        .iter()
+        .map(|resource| SnapshotIndex {
+            name: resource.name.clone(),
+            uuid: resource.uuid.clone(),
+            shard_count: resource.shards,
+            documents: 0,
+            size_bytes: 0,
+            max_segments_per_shard: 0,
+        })
+        .collect();
+    SnapshotInfo {
+        repository: repository.to_owned(),
+        name: name.to_owned(),
+        uuid: new_uuid(),
+        state: SnapshotState::InProgress,
+        reason: None,
+        shards_total: indices.iter().map(|index| index.shard_count).sum(),
+        indices,
+        include_global_state: request.include_global_state,
+        partial: request.partial,
+        metadata: request.metadata.clone(),
+        start_ms: inner.config.clock.now_ms(),
+        end_ms: None,
+        failures: Vec::new(),
+        shards_successful: 0,
+        shards_failed: 0,
+        written_by: VERSION.to_owned(),
+        restic_id: None,
+    }
+}

@@ -1,0 +1,284 @@
+//! A snapshot that is being taken, and how far it is.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use snapkeep_vault::BackupProgress;
+
+use crate::jobs::RunningJob;
+use crate::model::{
+    FileStats, IndexStatus, JobProgress, ShardStage, ShardStatus, SnapshotInfo, SnapshotPhase,
+    SnapshotStatus,
+};
+use crate::repositories::OpenVault;
+
+const STAGES: [ShardStage; 5] = [
+    ShardStage::Init,
+    ShardStage::Started,
+    ShardStage::Finalize,
+    ShardStage::Done,
+    ShardStage::Failure,
+];
+
+/// Figures of one shard, readable while it is worked on.
+#[derive(Debug, Default)]
+pub(crate) struct ShardFigures {
+    stage: AtomicU8,
+    incremental_files: AtomicU64,
+    incremental_bytes: AtomicU64,
+    processed_files: AtomicU64,
+    processed_bytes: AtomicU64,
+    total_files: AtomicU64,
+    total_bytes: AtomicU64,
+    start_ms: AtomicI64,
+    time_ms: AtomicI64,
+    reason: Mutex<Option<String>>,
+}
+
+impl ShardFigures {
+    /// Notes that work begins.
+    pub(crate) fn start(&self, now_ms: i64) {
+        self.start_ms.store(now_ms, Ordering::Relaxed);
+        self.set_stage(ShardStage::Started);
+    }
+
+    /// Sets the stage.
+    pub(crate) fn set_stage(&self, stage: ShardStage) {
+        let number = STAGES
+            .iter()
+            .position(|known| *known == stage)
+            .unwrap_or_default();
+        self.stage.store(number as u8, Ordering::Relaxed);
+    }
+
+    /// Sets what will be read, an estimate until it is done, and all that the shard will consist of.
+    pub(crate) fn expect(&self, incremental: FileStats, total: FileStats) {
+        self.incremental_files
+            .store(incremental.files, Ordering::Relaxed);
+        self.incremental_bytes
+            .store(incremental.bytes, Ordering::Relaxed);
+        self.total_files.store(total.files, Ordering::Relaxed);
+        self.total_bytes.store(total.bytes, Ordering::Relaxed);
+    }
+
+    /// Adds bytes that were read.
+    pub(crate) fn add_bytes(&self, bytes: u64) {
+        self.processed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes the end.
+    pub(crate) fn finish(&self, incremental: FileStats, total: FileStats, now_ms: i64) {
+        self.expect(incremental, total);
+        self.processed_files
+            .store(incremental.files, Ordering::Relaxed);
+        self.processed_bytes
+            .store(incremental.bytes, Ordering::Relaxed);
+        self.note_time(now_ms);
+        self.set_stage(ShardStage::Done);
+    }
+
+    /// Notes a failure.
+    pub(crate) fn fail(&self, reason: &str, now_ms: i64) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        self.note_time(now_ms);
+        self.set_stage(ShardStage::Failure);
+    }
+
+    fn note_time(&self, now_ms: i64) {
+        self.time_ms.store(
+            (now_ms - self.start_ms.load(Ordering::Relaxed)).max(0),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Start and time spent, for the manifest.
+    pub(crate) fn times(&self) -> (i64, i64) {
+        (
+            self.start_ms.load(Ordering::Relaxed),
+            self.time_ms.load(Ordering::Relaxed),
+        )
+    }
+
+    fn status(&self, shard: u32, now_ms: i64) -> ShardStatus {
+        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let stage = STAGES[usize::from(self.stage.load(Ordering::Relaxed)).min(STAGES.len() - 1)];
+        let (start_ms, time_ms) = self.times();
+        let processed = FileStats {
+            files: value(&self.processed_files),
+            bytes: value(&self.processed_bytes),
+        };
+        // What was expected may turn out too little while it is read.
+        let at_least = |expected: u64| expected.max(processed.bytes);
+        ShardStatus {
+            shard,
+            stage,
+            incremental: FileStats {
+                files: value(&self.incremental_files),
+                bytes: at_least(value(&self.incremental_bytes)),
+            },
+            processed,
+            total: FileStats {
+                files: value(&self.total_files),
+                bytes: at_least(value(&self.total_bytes)),
+            },
+            start_ms,
+            time_ms: if matches!(stage, ShardStage::Started | ShardStage::Finalize) {
+                (now_ms - start_ms).max(0)
+            } else {
+                time_ms
+            },
+            reason: self
+                .reason
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        }
+    }
+}
+
+/// A snapshot that is being taken.
+#[derive(Debug)]
+pub(crate) struct RunningSnapshot {
+    pub(crate) job: Arc<RunningJob>,
+    pub(crate) vault: Arc<OpenVault>,
+    /// As it was accepted; state and shard counts are filled in by [`Self::info`].
+    pub(crate) accepted: SnapshotInfo,
+    /// By index in the order of `accepted.indices`, then by shard.
+    pub(crate) shards: Vec<Vec<Arc<ShardFigures>>>,
+    /// What the vault did.
+    pub(crate) progress: Arc<BackupProgress>,
+    /// Raised when it is cancelled because it is deleted: nothing of it is to stay.
+    pub(crate) deleted: AtomicBool,
+    started: AtomicBool,
+    throttled_before_ns: u64,
+    /// What became of it, once it has ended.
+    result: Mutex<Option<SnapshotInfo>>,
+}
+
+impl RunningSnapshot {
+    pub(crate) fn new(
+        job: Arc<RunningJob>,
+        vault: Arc<OpenVault>,
+        accepted: SnapshotInfo,
+    ) -> Arc<Self> {
+        let shards = accepted
+            .indices
+            .iter()
+            .map(|index| (0..index.shard_count).map(|_| Arc::default()).collect())
+            .collect();
+        let running = Arc::new(Self {
+            throttled_before_ns: vault.write_throttled_ns(),
+            job,
+            vault,
+            accepted,
+            shards,
+            progress: Arc::default(),
+            deleted: AtomicBool::new(false),
+            started: AtomicBool::new(false),
+            result: Mutex::new(None),
+        });
+        let weak = Arc::downgrade(&running);
+        running.job.set_progress(Box::new(move || {
+            weak.upgrade()
+                .map(|it| it.job_progress())
+                .unwrap_or_default()
+        }));
+        running
+    }
+
+    /// Notes that it is its turn.
+    pub(crate) fn start(&self) {
+        self.started.store(true, Ordering::Relaxed);
+    }
+
+    /// Nanoseconds that writing waited for the rate limit since the start. Other snapshots into the same vault count too.
+    pub(crate) fn throttled_ns(&self) -> u64 {
+        self.vault
+            .write_throttled_ns()
+            .saturating_sub(self.throttled_before_ns)
+    }
+
+    /// Keeps what became of it for those who wait.
+    pub(crate) fn set_result(&self, info: SnapshotInfo) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(info);
+    }
+
+    /// What became of it.
+    pub(crate) fn result(&self) -> Option<SnapshotInfo> {
+        self.result
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn index_statuses(&self, now_ms: i64) -> Vec<IndexStatus> {
+        self.accepted
+            .indices
+            .iter()
+            .zip(&self.shards)
+            .map(|(index, shards)| IndexStatus {
+                name: index.name.clone(),
+                shards: (0..)
+                    .zip(shards)
+                    .map(|(number, figures)| figures.status(number, now_ms))
+                    .collect(),
+            })
+            .collect()
+    }
+
+    /// As lists show it while it runs.
+    pub(crate) fn info(&self, now_ms: i64) -> SnapshotInfo {
+        let mut info = self.accepted.clone();
+        let statuses = self.index_statuses(now_ms);
+        let count = |stage| {
+            let shards = statuses.iter().flat_map(|index| &index.shards);
+            u32::try_from(shards.filter(|shard| shard.stage == stage).count()).unwrap_or(u32::MAX)
+        };
+        info.shards_successful = count(ShardStage::Done);
+        info.shards_failed = count(ShardStage::Failure);
+        info
+    }
+
+    /// How far it is.
+    pub(crate) fn status(&self, now_ms: i64) -> SnapshotStatus {
+        let phase = if self.job.cancel.is_cancelled() {
+            SnapshotPhase::Aborted
+        } else if self.started.load(Ordering::Relaxed) {
+            SnapshotPhase::Started
+        } else {
+            SnapshotPhase::Init
+        };
+        SnapshotStatus {
+            info: self.info(now_ms),
+            phase,
+            indices: self.index_statuses(now_ms),
+            throttled_ns: self.throttled_ns(),
+            stored_bytes: BackupProgress::value(&self.progress.bytes_stored),
+        }
+    }
+
+    fn job_progress(&self) -> JobProgress {
+        let statuses = self.index_statuses(0);
+        let mut progress = JobProgress {
+            phase: if self.started.load(Ordering::Relaxed) {
+                "reading"
+            } else {
+                "waiting"
+            }
+            .to_owned(),
+            stored_bytes: BackupProgress::value(&self.progress.bytes_stored),
+            throttled_ns: self.throttled_ns(),
+            ..JobProgress::default()
+        };
+        for shard in statuses.iter().flat_map(|index| &index.shards) {
+            progress.bytes_done += shard.processed.bytes;
+            progress.bytes_total += shard.incremental.bytes;
+            progress.items_total += 1;
+            progress.items_done += u64::from(matches!(
+                shard.stage,
+                ShardStage::Done | ShardStage::Failure
+            ));
+        }
+        progress
+    }
+}

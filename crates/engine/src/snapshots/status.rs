@@ -1,0 +1,156 @@
+//! Progress and results of snapshots, shard by shard.
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::layout::{Manifest, ShardResult};
+use crate::model::{
+    FileStats, IndexStatus, ShardStage, ShardStatus, SnapshotInfo, SnapshotPhase, SnapshotState,
+    SnapshotStatus,
+};
+
+/// What `_status` says of shards that were never begun because others failed.
+const SKIPPED: &str = "skipped";
+
+impl Engine {
+    /// Progress or result of one snapshot, shard by shard.
+    pub async fn snapshot_status(
+        &self,
+        repository: &str,
+        name: &str,
+    ) -> Result<SnapshotStatus, EngineError> {
+        let inner = &self.inner;
+        let missing = || EngineError::SnapshotMissing {
+            repository: repository.to_owned(),
+            snapshot: name.to_owned(),
+        };
+        let vault = inner.vault_id(repository).await?.ok_or_else(missing)?;
+        let key = (vault.clone(), name.to_owned());
+        let running = inner.activity().snapshots.get(&key).cloned();
+        if let Some(running) = running.filter(|running| running.result().is_none()) {
+            return Ok(running.status(inner.config.clock.now_ms()));
+        }
+        let mut info = inner
+            .catalogue
+            .snapshot(&vault, name)
+            .await?
+            .ok_or_else(missing)?
+            .info;
+        repository.clone_into(&mut info.repository);
+        let manifest = inner.catalogue.manifest(&vault, &info.uuid).await?;
+        Ok(match manifest {
+            Some(manifest) => of_finished(info, &manifest),
+            None => of_failed(info),
+        })
+    }
+
+    /// Progress of the running snapshots, of one repository (registered or not) or all, by start time.
+    pub async fn running_snapshots(&self, repository: Option<&str>) -> Vec<SnapshotStatus> {
+        let now_ms = self.inner.config.clock.now_ms();
+        let mut running: Vec<SnapshotStatus> = {
+            let activity = self.inner.activity();
+            let wanted = activity.snapshots.values().filter(|running| {
+                repository.is_none_or(|name| name == running.accepted.repository)
+            });
+            wanted.map(|running| running.status(now_ms)).collect()
+        };
+        running
+            .sort_by(|a, b| (a.info.start_ms, &a.info.name).cmp(&(b.info.start_ms, &b.info.name)));
+        running
+    }
+
+    /// Indices that snapshots are being taken of, sorted.
+    pub fn indices_in_snapshots(&self) -> Vec<String> {
+        let activity = self.inner.activity();
+        let mut names: Vec<String> = activity
+            .snapshots
+            .values()
+            .flat_map(|running| running.accepted.index_names())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+fn of_finished(info: SnapshotInfo, manifest: &Manifest) -> SnapshotStatus {
+    let indices = manifest
+        .indices
+        .iter()
+        .map(|index| IndexStatus {
+            name: index.name.clone(),
+            shards: index
+                .shards
+                .iter()
+                .map(|shard| {
+                    let (stage, incremental, total, reason) = match &shard.result {
+                        ShardResult::Captured {
+                            incremental, total, ..
+                        } => (ShardStage::Done, *incremental, *total, None),
+                        ShardResult::Failed { reason } => (
+                            ShardStage::Failure,
+                            FileStats::default(),
+                            FileStats::default(),
+                            Some(reason.clone()),
+                        ),
+                    };
+                    ShardStatus {
+                        shard: shard.shard,
+                        stage,
+                        incremental,
+                        processed: incremental,
+                        total,
+                        start_ms: shard.start_ms,
+                        time_ms: shard.time_ms,
+                        reason,
+                    }
+                })
+                .collect(),
+        })
+        .collect();
+    let phase = match info.state {
+        SnapshotState::Partial => SnapshotPhase::Partial,
+        SnapshotState::Failed | SnapshotState::Incompatible => SnapshotPhase::Failed,
+        SnapshotState::InProgress | SnapshotState::Success => SnapshotPhase::Success,
+    };
+    SnapshotStatus {
+        info,
+        phase,
+        indices,
+        throttled_ns: manifest.throttled_ns,
+        stored_bytes: 0,
+    }
+}
+
+fn of_failed(info: SnapshotInfo) -> SnapshotStatus {
+    let indices = info
+        .indices
+        .iter()
+        .map(|index| IndexStatus {
+            name: index.name.clone(),
+            shards: (0..index.shard_count)
+                .map(|shard| ShardStatus {
+                    shard,
+                    stage: ShardStage::Failure,
+                    incremental: FileStats::default(),
+                    processed: FileStats::default(),
+                    total: FileStats::default(),
+                    start_ms: info.start_ms,
+                    time_ms: 0,
+                    reason: Some(
+                        info.failures
+                            .iter()
+                            .find(|failure| failure.index == index.name && failure.shard == shard)
+                            .map_or_else(|| SKIPPED.to_owned(), |failure| failure.reason.clone()),
+                    ),
+                })
+                .collect(),
+        })
+        .collect();
+    SnapshotStatus {
+        info,
+        phase: SnapshotPhase::Failed,
+        indices,
+        throttled_ns: 0,
+        stored_bytes: 0,
+    }
+}
