@@ -1,1 +1,96 @@
-fn main() {}
+//! Benchmarks: Snapkeep beside its peers, in one run, on corpora that the program makes itself.
+//!
+//! Every figure in `docs/performance.md` comes from here. Tools take turns within a round and the
+//! order rotates from round to round, so that a noisy machine disturbs all of them alike; medians
+//! and ratios are printed. Nothing here is run by the tests.
+
+mod api;
+mod corpus;
+mod engine;
+mod measure;
+mod opensearch;
+mod report;
+mod tools;
+mod vault_job;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measures Snapkeep beside restic, rustic, borg and OpenSearch, and prints ratios.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The repository engine beside restic, rustic and borg (those that are on the PATH).
+    Engine {
+        /// Where corpora and repositories are kept while measuring; several GiB.
+        #[arg(long, default_value = "target/bench")]
+        dir: PathBuf,
+        /// How often each job is measured with each tool.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Which corpora: image, ndjson, tree.
+        #[arg(long, value_delimiter = ',', default_value = "image,ndjson,tree")]
+        corpora: Vec<corpus::Kind>,
+        /// Size of each corpus relative to the standard one (2 GiB image, 512 MiB NDJSON, 20,000 files).
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
+    },
+    /// The Elasticsearch dialect: bulk load, snapshots of a changing index, restore, delete.
+    Api {
+        /// The snapkeep binary to measure.
+        #[arg(long, default_value = "target/release/snapkeep")]
+        snapkeep: PathBuf,
+        /// Where data and repositories are kept while measuring.
+        #[arg(long, default_value = "target/bench")]
+        dir: PathBuf,
+        /// Number of documents of about 1 KB.
+        #[arg(long, default_value_t = 300_000)]
+        documents: u64,
+        /// Rounds of 1 % edits with a snapshot each.
+        #[arg(long, default_value_t = 30)]
+        rounds: usize,
+        /// Address of a real OpenSearch to measure beside (its `path.repo` must contain --opensearch-repo).
+        #[arg(long)]
+        opensearch: Option<String>,
+        /// The repository folder of that OpenSearch.
+        #[arg(long)]
+        opensearch_repo: Option<PathBuf>,
+    },
+    /// One job of the repository engine in a process of its own, as the engine benchmark measures it.
+    #[command(hide = true)]
+    Vault {
+        #[command(subcommand)]
+        job: vault_job::Job,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Engine {
+            dir,
+            rounds,
+            corpora,
+            scale,
+        } => engine::run(&dir, rounds, &corpora, scale),
+        Command::Api {
+            snapkeep,
+            dir,
+            documents,
+            rounds,
+            opensearch,
+            opensearch_repo,
+        } => {
+            let peer = opensearch::peer(opensearch, opensearch_repo)?;
+            api::run(&snapkeep, &dir, documents, rounds, peer)
+        }
+        Command::Vault { job } => vault_job::run(job),
+    }
+}

@@ -141,7 +141,7 @@ impl std::fmt::Debug for Script {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn whatever_is_delivered_comes_back(scripts in prop::collection::vec(script(), 1..4)) {

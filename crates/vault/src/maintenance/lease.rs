@@ -1,11 +1,13 @@
 //! One prune at a time in a repository, whoever runs it: two would rewrite the same index files.
 
+use super::marks::process_token;
 use crate::error::VaultError;
 use crate::format::Time;
 use crate::repository::Repository;
 use crate::storage::{FileKind, PutMode};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 const NAME: &str = "prune-lease";
 
@@ -20,6 +22,9 @@ struct Content {
     time: Time,
     hostname: String,
     pid: u32,
+    /// Tells the holder from a later process of the same number, as containers have them.
+    #[serde(default)]
+    token: String,
 }
 
 /// The right to prune; given back when dropped.
@@ -85,10 +90,9 @@ fn holder(repository: &Repository) -> Result<Option<Content>, VaultError> {
     };
     let age_s = Time::now().unix_seconds() - content.time.unix_seconds();
     let same_host = content.hostname == repository.options().hostname;
-    let is_gone = same_host
-        && !std::path::Path::new("/proc")
-            .join(content.pid.to_string())
-            .exists();
+    let is_own_number = content.pid == std::process::id();
+    let is_running = Path::new("/proc").join(content.pid.to_string()).exists();
+    let is_gone = same_host && (!is_running || (is_own_number && content.token != process_token()));
     Ok((age_s < STALE_AFTER_S && !is_gone).then_some(content))
 }
 
@@ -97,6 +101,7 @@ fn put(repository: &Repository, mode: PutMode) -> Result<(), VaultError> {
         time: Time::now(),
         hostname: repository.options().hostname.clone(),
         pid: std::process::id(),
+        token: process_token().to_owned(),
     };
     let json = serde_json::to_vec(&content).map_err(|error| {
         VaultError::Internal(format!("the prune lease cannot be encoded: {error}"))

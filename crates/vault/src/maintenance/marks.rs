@@ -171,7 +171,7 @@ fn this_process(repository: &Repository) -> Writer {
 }
 
 /// Tells this run of the program from others that had or will have the same process number.
-fn process_token() -> &'static str {
+pub(super) fn process_token() -> &'static str {
     static TOKEN: OnceLock<String> = OnceLock::new();
     TOKEN.get_or_init(|| format!("{:032x}", rand::rng().random::<u128>()))
 }

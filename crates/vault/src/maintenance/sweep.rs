@@ -80,7 +80,13 @@ fn split(
             }
         }
         if is_needed {
-            needed.push(pack.clone());
+            // A mark that came back after a power cut may name packs that are gone: those must not get into the index.
+            if repository
+                .storage()
+                .exists(FileKind::Data, &pack.id.to_string())?
+            {
+                needed.push(pack.clone());
+            }
         } else {
             unneeded.push(pack.clone());
         }

@@ -48,6 +48,12 @@ impl FileKind {
         }
     }
 
+    /// Whether a removal must survive a power cut once it is answered. A snapshot must not come back, and neither must an index file: it
+    /// would name packs that prune has deleted since. Packs and side files that come back are found and removed again.
+    pub const fn removal_lasts(self) -> bool {
+        !matches!(self, Self::Data | Self::Side)
+    }
+
     /// Whether a file of this kind may have this name.
     pub fn allows(self, name: &str) -> bool {
         match self {

@@ -77,8 +77,8 @@ pub trait Storage: Send + Sync + Debug {
     /// The size of a file as stored; [`StorageErrorKind::NotFound`] if there is none.
     fn size(&self, kind: FileKind, name: &str) -> Result<u64, StorageError>;
 
-    /// Removes a file. A file that is not there is removed already: `Ok`. For snapshots, locks, keys and the config the
-    /// removal survives a power cut when this returns; a removed pack, index or side file may come back.
+    /// Removes a file. A file that is not there is removed already: `Ok`. The removal survives a power cut when this returns if
+    /// [`FileKind::removal_lasts`] says so.
     fn delete(&self, kind: FileKind, name: &str) -> Result<(), StorageError>;
 
     /// The place in words for people, without secrets.

@@ -237,8 +237,7 @@ impl Storage for ObjectStorage {
             Ok(()) | Err(StoreError::NotFound { .. }) => {}
             Err(cause) => return Err(self.error("removing", file, cause)),
         }
-        let must_last = !matches!(kind, FileKind::Data | FileKind::Index | FileKind::Side);
-        match (&self.root, must_last) {
+        match (&self.root, kind.removal_lasts()) {
             (Some(root), true) => local::sync_folder_of(root, path.as_ref())
                 .map_err(|cause| self.io_error("removing", file, cause)),
             _ => Ok(()),

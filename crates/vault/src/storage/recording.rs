@@ -132,12 +132,7 @@ impl Recording {
         log.moments += 1;
         let moment = log.moments;
         let change = &mut log.changes[place];
-        let is_removal_that_may_return = change.content.is_none()
-            && matches!(
-                change.kind,
-                FileKind::Data | FileKind::Index | FileKind::Side
-            );
-        if !is_removal_that_may_return {
+        if change.content.is_some() || change.kind.removal_lasts() {
             change.durable_at = Some(moment);
         }
     }

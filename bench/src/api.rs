@@ -1,0 +1,376 @@
+//! The Elasticsearch dialect under load: the life of one index with a snapshot after every change.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use reqwest::blocking::Client;
+use serde_json::{Value, json};
+
+use crate::{corpus::Documents, measure, opensearch::Peer, report};
+
+const BATCH_DOCUMENTS: u64 = 2_000;
+const INDEX: &str = "bench";
+const REPOSITORY: &str = "bench";
+
+/// Measures Snapkeep and, where one is given, a real OpenSearch with the same requests.
+pub fn run(
+    snapkeep: &Path,
+    dir: &Path,
+    documents: u64,
+    rounds: usize,
+    peer: Option<Peer>,
+) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    let dir = fs::canonicalize(dir)?;
+    let server = Server::start(snapkeep, &dir)?;
+    let mut columns = vec![(
+        "snapkeep",
+        Life::new(&server.url, server.repository_root.clone())?.measure(documents, rounds)?,
+    )];
+    println!("snapkeep: peak memory {:.0} MiB", server.peak_memory_mib());
+    drop(server);
+    if let Some(peer) = peer {
+        columns.push((
+            "opensearch",
+            Life::new(&peer.url, peer.repository_root)?.measure(documents, rounds)?,
+        ));
+    }
+    print_table(documents, rounds, &columns);
+    Ok(())
+}
+
+/// One measured step: seconds and the size of the repository after it.
+struct Step {
+    label: String,
+    seconds: f64,
+    repository_bytes: u64,
+}
+
+fn print_table(documents: u64, rounds: usize, columns: &[(&str, Vec<Step>)]) {
+    println!(
+        "\n## API: {documents} documents, {rounds} rounds of 1 % edits, one shard, no throttle\n"
+    );
+    println!("| step | server | s | repository MB | ours ÷ its time |");
+    println!("| --- | --- | ---: | ---: | ---: |");
+    for (index, ours) in columns[0].1.iter().enumerate() {
+        for (name, steps) in columns {
+            let Some(step) = steps.get(index) else {
+                continue;
+            };
+            println!(
+                "| {} | {name} | {:.3} | {:.1} | {} |",
+                ours.label,
+                step.seconds,
+                step.repository_bytes as f64 / 1e6,
+                report::ratio(ours.seconds, step.seconds)
+            );
+        }
+    }
+}
+
+/// The requests of one index's life against one server.
+struct Life {
+    client: Client,
+    url: String,
+    repository: PathBuf,
+    steps: Vec<Step>,
+}
+
+impl Life {
+    fn new(url: &str, repository_root: PathBuf) -> Result<Life> {
+        let client = Client::builder()
+            .timeout(Duration::from_secs(600))
+            .build()?;
+        Ok(Life {
+            client,
+            url: url.to_owned(),
+            repository: repository_root.join(REPOSITORY),
+            steps: Vec::new(),
+        })
+    }
+
+    fn measure(mut self, documents: u64, rounds: usize) -> Result<Vec<Step>> {
+        self.prepare()?;
+        self.timed("bulk load", |life| life.load(documents))?;
+        self.call("POST", &format!("/{INDEX}/_refresh"), None)?;
+        self.timed("first snapshot", |life| life.snapshot("first"))?;
+        self.timed("unchanged snapshot", |life| life.snapshot("unchanged"))?;
+        let mut snapshots_s = 0.0;
+        let mut slowest_s: f64 = 0.0;
+        for round in 0..rounds {
+            self.edit(documents, round as u64)?;
+            let start = Instant::now();
+            self.snapshot(&format!("round-{round}"))?;
+            let elapsed_s = start.elapsed().as_secs_f64();
+            snapshots_s += elapsed_s;
+            slowest_s = slowest_s.max(elapsed_s);
+        }
+        self.note("all rounds' snapshots", snapshots_s)?;
+        self.note("slowest round's snapshot", slowest_s)?;
+        let before = self.fingerprint()?;
+        self.call("DELETE", &format!("/{INDEX}"), None)?;
+        self.timed("restore of the last", |life| life.restore(rounds))?;
+        if self.fingerprint()? != before {
+            bail!("the restored index differs from the one that was deleted");
+        }
+        self.timed("delete of the first", |life| {
+            life.call("DELETE", &format!("/_snapshot/{REPOSITORY}/first"), None)
+                .map(drop)
+        })?;
+        self.call("DELETE", &format!("/{INDEX}"), None)?;
+        Ok(self.steps)
+    }
+
+    fn prepare(&self) -> Result<()> {
+        let mapping = json!({
+            "settings": {"number_of_shards": 1, "number_of_replicas": 0},
+            "mappings": {"properties": {
+                "number": {"type": "long"}, "kind": {"type": "keyword"}, "tag": {"type": "keyword"}, "price": {"type": "double"},
+                "quantity": {"type": "integer"}, "at": {"type": "date"}, "body": {"type": "text"}, "key": {"type": "keyword"},
+            }},
+        });
+        self.call("PUT", &format!("/{INDEX}"), Some(mapping.to_string()))?;
+        let repository = json!({"type": "fs", "settings": {
+            "location": self.repository, "max_snapshot_bytes_per_sec": "0", "max_restore_bytes_per_sec": "0",
+        }});
+        self.call(
+            "PUT",
+            &format!("/_snapshot/{REPOSITORY}"),
+            Some(repository.to_string()),
+        )?;
+        Ok(())
+    }
+
+    /// Two connections keep the server busy while the next batch is being made.
+    fn load(&self, documents: u64) -> Result<()> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel::<String>(4);
+        let receiver = std::sync::Mutex::new(receiver);
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| -> Result<()> {
+                        loop {
+                            let batch = match receiver.lock() {
+                                Ok(queue) => queue.recv(),
+                                Err(_) => bail!("another connection failed"),
+                            };
+                            match batch {
+                                Ok(batch) => self.bulk(batch)?,
+                                Err(_) => return Ok(()),
+                            }
+                        }
+                    })
+                })
+                .collect();
+            let mut stream = Documents::new(0);
+            let mut batch = String::new();
+            for number in 0..documents {
+                push_operation(&mut batch, number, &stream.next_document());
+                if (number + 1) % BATCH_DOCUMENTS == 0 || number + 1 == documents {
+                    sender.send(std::mem::take(&mut batch))?;
+                }
+            }
+            drop(sender);
+            for worker in workers {
+                worker
+                    .join()
+                    .map_err(|_| anyhow::anyhow!("a connection panicked"))??;
+            }
+            Ok(())
+        })
+    }
+
+    fn edit(&self, documents: u64, round: u64) -> Result<()> {
+        let mut rng = SmallRng::seed_from_u64(500 + round);
+        let mut stream = Documents::new(100 + round);
+        let mut batch = String::new();
+        for _ in 0..documents / 100 {
+            push_operation(
+                &mut batch,
+                rng.random_range(0..documents),
+                &stream.next_document(),
+            );
+        }
+        self.bulk(batch)?;
+        self.call("POST", &format!("/{INDEX}/_refresh"), None)?;
+        Ok(())
+    }
+
+    fn bulk(&self, body: String) -> Result<()> {
+        let response = self
+            .client
+            .post(format!("{}/{INDEX}/_bulk?filter_path=errors", self.url))
+            .header("content-type", "application/x-ndjson")
+            .body(body)
+            .send()?;
+        let answer: Value = response.json()?;
+        if answer["errors"] != json!(false) {
+            bail!("bulk request failed: {answer}");
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self, name: &str) -> Result<()> {
+        let body = json!({"indices": INDEX, "include_global_state": false}).to_string();
+        let answer = self.call(
+            "PUT",
+            &format!("/_snapshot/{REPOSITORY}/{name}?wait_for_completion=true"),
+            Some(body),
+        )?;
+        if answer["snapshot"]["state"] != "SUCCESS" {
+            bail!("snapshot {name} did not succeed: {answer}");
+        }
+        Ok(())
+    }
+
+    fn restore(&self, rounds: usize) -> Result<()> {
+        let last = if rounds == 0 {
+            "unchanged".to_owned()
+        } else {
+            format!("round-{}", rounds - 1)
+        };
+        let body = json!({"indices": INDEX}).to_string();
+        let answer = self.call(
+            "POST",
+            &format!("/_snapshot/{REPOSITORY}/{last}/_restore?wait_for_completion=true"),
+            Some(body),
+        )?;
+        if answer["snapshot"]["shards"]["failed"] != 0 {
+            bail!("restore failed: {answer}");
+        }
+        Ok(())
+    }
+
+    /// Number of documents and a sample of them; whole contents are compared by the tests.
+    fn fingerprint(&self) -> Result<(Value, Value)> {
+        let count = self.call("GET", &format!("/{INDEX}/_count"), None)?["count"].clone();
+        let ids: Vec<String> = (0..1_000)
+            .map(|number| (number * 37 % 100_000).to_string())
+            .collect();
+        let documents = self.call(
+            "POST",
+            &format!("/{INDEX}/_mget?filter_path=docs._id,docs._source"),
+            Some(json!({"ids": ids}).to_string()),
+        )?;
+        Ok((count, documents))
+    }
+
+    fn call(&self, method: &str, path: &str, body: Option<String>) -> Result<Value> {
+        let method = reqwest::Method::from_bytes(method.as_bytes())?;
+        let mut request = self
+            .client
+            .request(method.clone(), format!("{}{path}", self.url));
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
+        }
+        let response = request.send().with_context(|| format!("{method} {path}"))?;
+        let status = response.status();
+        let text = response.text()?;
+        if !status.is_success() {
+            bail!("{method} {path} answered {status}: {text}");
+        }
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    fn timed(&mut self, label: &str, step: impl FnOnce(&Life) -> Result<()>) -> Result<()> {
+        let start = Instant::now();
+        step(self)?;
+        self.note(label, start.elapsed().as_secs_f64())
+    }
+
+    fn note(&mut self, label: &str, seconds: f64) -> Result<()> {
+        let repository_bytes = if self.repository.exists() {
+            measure::folder_size(&self.repository)?
+        } else {
+            0
+        };
+        eprintln!(
+            "{} {label}: {seconds:.3} s, repository {:.1} MB",
+            self.url,
+            repository_bytes as f64 / 1e6
+        );
+        self.steps.push(Step {
+            label: label.to_owned(),
+            seconds,
+            repository_bytes,
+        });
+        Ok(())
+    }
+}
+
+fn push_operation(batch: &mut String, id: u64, document: &str) {
+    batch.push_str(&format!("{{\"index\":{{\"_id\":\"{id}\"}}}}\n"));
+    batch.push_str(document);
+    batch.push('\n');
+}
+
+/// A Snapkeep server of our own on loopback with a fresh data folder.
+struct Server {
+    child: Child,
+    url: String,
+    repository_root: PathBuf,
+}
+
+impl Server {
+    fn start(binary: &Path, dir: &Path) -> Result<Server> {
+        let data = dir.join("api-data");
+        if data.exists() {
+            fs::remove_dir_all(&data)?;
+        }
+        let repository_root = data.join("repositories");
+        fs::create_dir_all(&repository_root)?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = Command::new(binary)
+            .args([
+                "serve",
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+                "--data-dir",
+            ])
+            .arg(&data)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| {
+                format!(
+                    "cannot start {}; build it with cargo build --release",
+                    binary.display()
+                )
+            })?;
+        let server = Server {
+            child,
+            url: format!("http://127.0.0.1:{port}"),
+            repository_root,
+        };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while reqwest::blocking::get(format!("{}/health", server.url)).is_err() {
+            if Instant::now() > deadline {
+                bail!("the server did not answer within 30 s");
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+
+    fn peak_memory_mib(&self) -> f64 {
+        measure::peak_memory_mib(self.child.id()).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The child may have ended by itself; either way there is nothing left to do about it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
