@@ -15,7 +15,7 @@ use super::proof;
 use super::restic::Restic;
 use super::story::Story;
 use crate::exit::{Exit, Failure};
-use crate::output::{bytes, print_line};
+use crate::output::{bytes, print_line, program};
 use crate::serve::{Server, SettingsArgs, install_logging, url_of};
 
 const DOCUMENTS: usize = 5_000;
@@ -380,7 +380,8 @@ async fn stock_restic(
         .await?;
     let repository = PathBuf::from(found["location"].as_str().unwrap_or_default());
     story.command(&format!(
-        "eval \"$(snapkeep repo env my_backup --data-dir {})\"",
+        "eval \"$({} repo env my_backup --data-dir {})\"",
+        program(),
         data_dir.display()
     ));
     let (password_file, cache) = (data_dir.join("repository.key"), folder.join("restic-cache"));
@@ -398,16 +399,15 @@ async fn stock_restic(
 }
 
 fn what_next(story: &Story, base: &str, data_dir: &Path) {
-    story.say("\nTry next:");
-    story.say(&format!("  curl '{base}/_cat/snapshots/my_backup?v'"));
+    let (program, data_dir) = (program(), data_dir.display());
     story.say(&format!(
-        "  curl '{base}/{INDEX}/_search?q=town:Bern&size=2&pretty'"
+        r#"
+Try next:
+  curl '{base}/_cat/snapshots/my_backup?v'
+  curl '{base}/{INDEX}/_search?q=town:Bern&size=2&pretty'
+  curl '{base}/_snapshot/my_backup/_all?pretty'
+  {program} snapshot ls my_backup --server {base}
+  eval "$({program} repo env my_backup --data-dir {data_dir})"; restic snapshots
+  {program} serve          and your own data, kept in ./snapkeep-data"#
     ));
-    story.say(&format!("  curl '{base}/_snapshot/my_backup/_all?pretty'"));
-    story.say(&format!("  snapkeep snapshot ls my_backup --server {base}"));
-    story.say(&format!(
-        "  eval \"$(snapkeep repo env my_backup --data-dir {})\"; restic snapshots",
-        data_dir.display()
-    ));
-    story.say("  snapkeep serve          and your own data, kept in ./snapkeep-data");
 }

@@ -39,6 +39,22 @@ pub fn duration_ms(milliseconds: i64) -> String {
     }
 }
 
+/// How to call this program from where the reader is: its name where PATH finds it, else its path.
+pub fn program() -> String {
+    const NAME: &str = "snapkeep";
+    let Ok(own) = std::env::current_exe() else {
+        return NAME.to_owned();
+    };
+    let on_path = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(NAME).canonicalize().is_ok_and(|found| found == own))
+    });
+    if on_path {
+        return NAME.to_owned();
+    }
+    let relative = std::env::current_dir().ok().and_then(|here| own.strip_prefix(here).ok().map(std::path::Path::to_owned));
+    relative.unwrap_or(own).display().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,5 +4,5 @@ mod format;
 mod print;
 mod progress;
 
-pub use format::{bytes, duration_ms, time};
+pub use format::{bytes, duration_ms, program, time};
 pub use print::{Output, print_line, table};

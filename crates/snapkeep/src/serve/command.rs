@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::server::{Server, url_of};
 use crate::config::{LogFormat, Overrides, Settings, load};
 use crate::exit::Failure;
-use crate::output::print_line;
+use crate::output::{print_line, program};
 
 /// Flags that stand for configuration keys.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -133,6 +133,7 @@ fn announcement(server: &Server, key_is_new: bool, key_file: &std::path::Path) -
         .copied()
         .map(url_of)
         .unwrap_or_default();
+    let program = program();
     text + &format!(
         r#"
 Try:
@@ -140,7 +141,7 @@ Try:
        -d '{{"type": "fs", "settings": {{"location": "my_backup"}}}}'
   curl -X PUT  '{base}/_snapshot/my_backup/snapshot_1?wait_for_completion=true&pretty'
   curl         '{base}/_snapshot/my_backup/_all?pretty'
-  snapkeep snapshot ls my_backup --server {base}
+  {program} snapshot ls my_backup --server {base}
 Native API: {base}/api/v1/openapi.json · health: {base}/health · metrics: {base}/metrics"#
     )
 }
