@@ -93,7 +93,11 @@ pub(super) struct RunWriter {
 
 enum Target {
     Memory,
-    File { file: File, temporary: PathBuf, path: PathBuf },
+    File {
+        file: File,
+        temporary: PathBuf,
+        path: PathBuf,
+    },
 }
 
 impl RunWriter {
@@ -104,8 +108,16 @@ impl RunWriter {
             Some(dir) => {
                 let name = format!("{:016x}", rand::random::<u64>());
                 let temporary = dir.join(format!("{name}.tmp"));
-                let file = OpenOptions::new().read(true).write(true).create_new(true).open(&temporary)?;
-                Target::File { file, temporary, path: dir.join(format!("{name}.run")) }
+                let file = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .open(&temporary)?;
+                Target::File {
+                    file,
+                    temporary,
+                    path: dir.join(format!("{name}.run")),
+                }
             }
         };
         Ok(Self {
@@ -164,7 +176,11 @@ impl RunWriter {
         };
         let pages = match self.target {
             Target::Memory => Pages::Memory(self.pages),
-            Target::File { mut file, temporary, path } => {
+            Target::File {
+                mut file,
+                temporary,
+                path,
+            } => {
                 self.pages.extend_from_slice(&meta.encode());
                 let written = file
                     .write_all(&self.pages)
@@ -176,6 +192,11 @@ impl RunWriter {
                 Pages::File { file, path }
             }
         };
-        Ok(Run { number: next_run_number(), meta, pages, is_recovered: false })
+        Ok(Run {
+            number: next_run_number(),
+            meta,
+            pages,
+            is_recovered: false,
+        })
     }
 }

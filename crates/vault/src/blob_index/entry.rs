@@ -78,8 +78,17 @@ impl RawEntry {
     }
 
     pub fn encode(&self) -> [u8; ENTRY_BYTES] {
-        let tree_bit = if self.kind == BlobKind::Tree { TREE_BIT } else { 0 };
-        let numbers = [self.pack | tree_bit, self.offset, self.length, self.plain_length];
+        let tree_bit = if self.kind == BlobKind::Tree {
+            TREE_BIT
+        } else {
+            0
+        };
+        let numbers = [
+            self.pack | tree_bit,
+            self.offset,
+            self.length,
+            self.plain_length,
+        ];
         let mut bytes = [0; ENTRY_BYTES];
         bytes[..32].copy_from_slice(&self.id);
         for (target, number) in bytes[32..].chunks_exact_mut(4).zip(numbers) {
@@ -93,9 +102,16 @@ impl RawEntry {
         id.copy_from_slice(&bytes[..32]);
         let mut numbers = [0_u32; 4];
         for (number, source) in numbers.iter_mut().zip(bytes[32..].chunks_exact(4)) {
-            *number = source.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
+            *number = source
+                .iter()
+                .rev()
+                .fold(0, |value, byte| value << 8 | u32::from(*byte));
         }
-        let kind = if numbers[0] & TREE_BIT == 0 { BlobKind::Data } else { BlobKind::Tree };
+        let kind = if numbers[0] & TREE_BIT == 0 {
+            BlobKind::Data
+        } else {
+            BlobKind::Tree
+        };
         Self {
             id,
             kind,
@@ -127,7 +143,9 @@ pub(super) fn filter_key(id: &[u8; 32]) -> u64 {
 }
 
 fn be_u64(id: &[u8; 32], from: usize) -> u64 {
-    id[from..from + 8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+    id[from..from + 8]
+        .iter()
+        .fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -34,7 +34,9 @@ impl BlobIndex {
                 None
             }
         });
-        let runs = dir.as_deref().map_or_else(Vec::new, |dir| load_runs(dir, repository));
+        let runs = dir
+            .as_deref()
+            .map_or_else(Vec::new, |dir| load_runs(dir, repository));
         Self {
             repository,
             dir,
@@ -83,7 +85,9 @@ impl BlobIndex {
     pub(crate) fn recovered_files(&self) -> Vec<IndexId> {
         let view = self.view();
         let recovered = view.runs.iter().filter(|run| run.is_recovered);
-        recovered.flat_map(|run| run.meta.files.iter().copied()).collect()
+        recovered
+            .flat_map(|run| run.meta.files.iter().copied())
+            .collect()
     }
 
     /// Replaces the packs that are known from their own headers. `files` are the index files that could not be read; they count as
@@ -139,7 +143,9 @@ impl BlobIndex {
     pub(crate) fn drop_damaged(&self, damage: &RunDamage) {
         let _changing = self.lock();
         let mut runs = self.view().runs.as_ref().clone();
-        let dropped: Vec<Arc<Run>> = runs.extract_if(.., |run| run.number == damage.run).collect();
+        let dropped: Vec<Arc<Run>> = runs
+            .extract_if(.., |run| run.number == damage.run)
+            .collect();
         if !dropped.is_empty() {
             tracing::warn!("{damage}; it is built anew from the repository");
             self.replace(runs);
@@ -154,8 +160,10 @@ impl BlobIndex {
         if chosen.is_empty() {
             return;
         }
-        let (old, mut kept): (Vec<Arc<Run>>, Vec<Arc<Run>>) =
-            runs.iter().cloned().partition(|run| chosen.contains(&run.number));
+        let (old, mut kept): (Vec<Arc<Run>>, Vec<Arc<Run>>) = runs
+            .iter()
+            .cloned()
+            .partition(|run| chosen.contains(&run.number));
         match self.merge_runs(&old, &HashSet::new()) {
             Ok(run) => {
                 // Largest first: most lookups end there.

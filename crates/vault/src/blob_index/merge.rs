@@ -45,7 +45,11 @@ pub(super) fn runs_to_merge(runs: &[Arc<Run>]) -> HashSet<u64> {
         sum += count;
         chosen.insert(number);
     }
-    if chosen.len() < 2 { HashSet::new() } else { chosen }
+    if chosen.len() < 2 {
+        HashSet::new()
+    } else {
+        chosen
+    }
 }
 
 /// One run with the entries of all `runs`, except those of index files in `gone`. Pages stream through: memory is
@@ -80,7 +84,13 @@ pub(super) fn merge(
                 packs.len() as u32 - 1
             }));
         }
-        cursors.push(Cursor { run, pack_numbers, page_no: 0, position: 0, page: Vec::new() });
+        cursors.push(Cursor {
+            run,
+            pack_numbers,
+            page_no: 0,
+            position: 0,
+            page: Vec::new(),
+        });
     }
 
     let mut writer = RunWriter::create(dir).map_err(MergeError::Io)?;
@@ -96,7 +106,9 @@ pub(super) fn merge(
             heap.push(Reverse((entry, number)));
         }
     }
-    writer.finish(repository, files, packs).map_err(MergeError::Io)
+    writer
+        .finish(repository, files, packs)
+        .map_err(MergeError::Io)
 }
 
 /// Walks over a run and gives its entries the pack numbers of the new run.
@@ -125,7 +137,12 @@ impl Cursor<'_> {
             }
             let mut entry = RawEntry::decode(&self.page[self.position]);
             self.position += 1;
-            if let Some(pack) = self.pack_numbers.get(entry.pack as usize).copied().flatten() {
+            if let Some(pack) = self
+                .pack_numbers
+                .get(entry.pack as usize)
+                .copied()
+                .flatten()
+            {
                 entry.pack = pack;
                 return Ok(Some(entry.encode()));
             }

@@ -61,7 +61,8 @@ impl Run {
             .checked_sub(FOOTER_BYTES as u64)
             .ok_or("it is cut off")?;
         let mut footer = [0; FOOTER_BYTES];
-        file.read_exact_at(&mut footer, footer_start).map_err(text)?;
+        file.read_exact_at(&mut footer, footer_start)
+            .map_err(text)?;
         let footer = Footer::decode(&footer, size).ok_or("its end is damaged or missing")?;
         let mut meta = vec![0; footer.meta_len as usize];
         file.read_exact_at(&mut meta, footer.meta_start())
@@ -99,7 +100,12 @@ impl Run {
         let first = self.meta.fences.partition_point(|fence| *fence < key);
         let mut page_no = first.saturating_sub(1);
         let mut buffer = [0; PAGE_BYTES];
-        while self.meta.fences.get(page_no).is_some_and(|fence| *fence <= key) {
+        while self
+            .meta
+            .fences
+            .get(page_no)
+            .is_some_and(|fence| *fence <= key)
+        {
             let entries = self.page(page_no, &mut buffer)?;
             let is_at_end = find_all(entries, id, found);
             if !is_at_end {

@@ -31,7 +31,11 @@ fn packs(file: u16, blobs: &[u16]) -> Vec<IndexPack> {
     for (number, part) in blobs.chunks(7).enumerate() {
         let entries = part.iter().enumerate().map(|(at, blob)| PackEntry {
             id: blob_id(*blob),
-            kind: if blob % 2 == 0 { BlobKind::Data } else { BlobKind::Tree },
+            kind: if blob % 2 == 0 {
+                BlobKind::Data
+            } else {
+                BlobKind::Tree
+            },
             offset: at as u32 * 100,
             length: 100,
             uncompressed_length: (blob % 3 != 0).then_some(u32::from(*blob) + 1),
@@ -60,7 +64,9 @@ fn add(index: &BlobIndex, model: &mut Model, file: u16, blobs: &[u16]) {
             (blob.kind, blob.id, location)
         })
     });
-    model.entry(file_id(file)).or_insert_with(|| entries.collect());
+    model
+        .entry(file_id(file))
+        .or_insert_with(|| entries.collect());
 }
 
 fn assert_same(index: &BlobIndex, model: &Model) {
@@ -75,16 +81,24 @@ fn assert_same(index: &BlobIndex, model: &Model) {
         for kind in [BlobKind::Data, BlobKind::Tree] {
             let id = blob_id(number);
             let all = view.get_all(kind, &id).unwrap();
-            let wanted: Vec<BlobLocation> =
-                expected.get(&(kind, id)).into_iter().flatten().copied().collect();
+            let wanted: Vec<BlobLocation> = expected
+                .get(&(kind, id))
+                .into_iter()
+                .flatten()
+                .copied()
+                .collect();
             assert_eq!(all, wanted, "{kind} {number}");
             assert_eq!(view.get(kind, &id).unwrap().is_some(), !wanted.is_empty());
         }
     }
     let mut ordinals = Vec::new();
-    view.for_each(&mut |ordinal, _| ordinals.push(ordinal)).unwrap();
+    view.for_each(&mut |ordinal, _| ordinals.push(ordinal))
+        .unwrap();
     assert_eq!(ordinals, (0..view.len()).collect::<Vec<u64>>());
-    assert_eq!(view.len() as usize, model.values().map(Vec::len).sum::<usize>());
+    assert_eq!(
+        view.len() as usize,
+        model.values().map(Vec::len).sum::<usize>()
+    );
 }
 
 #[derive(Debug, Clone)]
@@ -142,7 +156,10 @@ fn filled(dir: &Path) -> (BlobIndex, Model) {
 }
 
 fn only_run(dir: &Path) -> std::path::PathBuf {
-    let paths: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let paths: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert_eq!(paths.len(), 1);
     paths[0].clone()
 }
@@ -174,16 +191,24 @@ fn a_run_that_is_cut_off_or_changed_is_dropped_at_open() {
     let in_tables = bytes.len() - 100;
     changed[in_tables] ^= 1;
     fs::write(only_run(folder.path()), &changed).unwrap();
-    assert!(BlobIndex::open(repository(), Some(folder.path())).covered().is_empty());
+    assert!(
+        BlobIndex::open(repository(), Some(folder.path()))
+            .covered()
+            .is_empty()
+    );
 }
 
 #[test]
 fn a_page_that_rots_is_noticed_by_the_lookup_and_the_run_can_be_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let (index, _) = filled(folder.path());
-    let file = OpenOptions::new().write(true).open(only_run(folder.path())).unwrap();
+    let file = OpenOptions::new()
+        .write(true)
+        .open(only_run(folder.path()))
+        .unwrap();
     for page in 0..6 {
-        file.write_all_at(b"rotten", page * PAGE_BYTES as u64 + 2000).unwrap();
+        file.write_all_at(b"rotten", page * PAGE_BYTES as u64 + 2000)
+            .unwrap();
     }
     let damage = index.get(BlobKind::Data, &blob_id(2)).unwrap_err();
     index.drop_damaged(&damage);
@@ -196,7 +221,11 @@ fn a_cache_of_another_repository_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
     filled(folder.path());
     let other = RepositoryId::from_bytes([8; 32]);
-    assert!(BlobIndex::open(other, Some(folder.path())).covered().is_empty());
+    assert!(
+        BlobIndex::open(other, Some(folder.path()))
+            .covered()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -213,7 +242,10 @@ fn of_two_runs_that_cover_the_same_file_one_is_kept() {
 #[test]
 fn recovered_packs_can_be_read_but_new_snapshots_do_not_rely_on_them() {
     let index = BlobIndex::open(repository(), None);
-    let packs: Vec<_> = packs(1, &[2, 4]).into_iter().map(|pack| (pack.id, pack.blobs)).collect();
+    let packs: Vec<_> = packs(1, &[2, 4])
+        .into_iter()
+        .map(|pack| (pack.id, pack.blobs))
+        .collect();
     index.set_recovered(&[file_id(9)], &packs);
     let view = index.view();
     assert!(view.get(BlobKind::Data, &blob_id(2)).unwrap().is_some());

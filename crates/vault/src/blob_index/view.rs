@@ -29,7 +29,9 @@ impl IndexView {
 
     /// The index files that are covered, and whether each names packs durably (not recovered from pack headers).
     pub fn files(&self) -> impl Iterator<Item = IndexId> + '_ {
-        self.runs.iter().flat_map(|run| run.meta.files.iter().copied())
+        self.runs
+            .iter()
+            .flat_map(|run| run.meta.files.iter().copied())
     }
 
     /// Every pack that is known, with the index file that names it. A pack named twice comes twice.
@@ -48,7 +50,11 @@ impl IndexView {
     }
 
     /// The first place that an index file in the repository names; what new snapshots may rely on.
-    pub fn get_durable(&self, kind: BlobKind, id: &BlobId) -> Result<Option<BlobLocation>, RunDamage> {
+    pub fn get_durable(
+        &self,
+        kind: BlobKind,
+        id: &BlobId,
+    ) -> Result<Option<BlobLocation>, RunDamage> {
         self.first(kind, id, |run| !run.is_recovered)
     }
 
@@ -97,7 +103,14 @@ impl IndexView {
                     let entry = RawEntry::decode(bytes);
                     if let Some(location) = run.meta.location(&entry) {
                         let id = BlobId::from_bytes(entry.id);
-                        visit(ordinal, IndexedBlob { id, kind: entry.kind, location });
+                        visit(
+                            ordinal,
+                            IndexedBlob {
+                                id,
+                                kind: entry.kind,
+                                location,
+                            },
+                        );
                     }
                     ordinal += 1;
                 }

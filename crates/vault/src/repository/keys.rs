@@ -30,8 +30,10 @@ impl Repository {
     /// All keys that can be read, in the order of their ids; a damaged one gives a warning.
     pub fn keys(&self) -> Result<Vec<KeyInfo>, VaultError> {
         let mut keys = Vec::new();
-        for entry in self.inner.storage.list(FileKind::Key)? {
-            let file = self.inner.storage.get(FileKind::Key, &entry.name)?;
+        let storage = &self.inner.storage;
+        let never = CancelFlag::new();
+        for entry in retry(&never, || storage.list(FileKind::Key))? {
+            let file = retry(&never, || storage.get(FileKind::Key, &entry.name))?;
             let parsed = KeyFile::parse(&file).and_then(|key| {
                 let id = entry.name.parse::<KeyId>();
                 id.map(|id| (id, key))
@@ -105,11 +107,14 @@ pub(super) fn find_key(
     password: &Password,
 ) -> Result<(KeyId, MasterKey), VaultError> {
     let mut damage = None;
-    for entry in retry(&CancelFlag::new(), || storage.list(FileKind::Key))? {
-        let file = match storage.get(FileKind::Key, &entry.name) {
-            Ok(file) => file,
-            Err(error) if error.is_not_found() => continue,
-            Err(error) => return Err(error.into()),
+    let never = CancelFlag::new();
+    for entry in retry(&never, || storage.list(FileKind::Key))? {
+        let read = retry(&never, || match storage.get(FileKind::Key, &entry.name) {
+            Err(error) if error.is_not_found() => Ok(None),
+            result => result.map(Some),
+        });
+        let Some(file) = read? else {
+            continue;
         };
         let checked = check_name(Part::Key, &entry.name, &file);
         let opened = checked.and_then(|()| {

@@ -71,15 +71,18 @@ impl Repository {
     /// All locks in the repository, ours among them. Files that vanish meanwhile or cannot be read are left out.
     pub fn locks(&self) -> Result<Vec<LockInfo>, VaultError> {
         let storage = &self.inner.storage;
+        let never = CancelFlag::new();
         let mut locks = Vec::new();
-        for entry in storage.list(FileKind::Lock)? {
+        for entry in retry(&never, || storage.list(FileKind::Lock))? {
             let Ok(id) = entry.name.parse::<LockId>() else {
                 continue;
             };
-            let file = match storage.get(FileKind::Lock, &entry.name) {
-                Ok(file) => file,
-                Err(error) if error.is_not_found() => continue,
-                Err(error) => return Err(error.into()),
+            let read = retry(&never, || match storage.get(FileKind::Lock, &entry.name) {
+                Err(error) if error.is_not_found() => Ok(None),
+                result => result.map(Some),
+            });
+            let Some(file) = read? else {
+                continue;
             };
             match LockFile::open(&self.inner.key, &file) {
                 Ok(lock) => {
