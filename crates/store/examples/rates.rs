@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::json;
 use snapkeep_store::search::{SearchRequest, search};
 use snapkeep_store::{
-    RestoreSpec, RestoredDocument, ShardProof, ShardView, Store, StoreOptions, WriteOp,
+    IndexSpec, RestoreSpec, RestoredDocument, ShardProof, ShardView, Store, StoreOptions, WriteOp,
     WriteOptions,
 };
 
@@ -46,6 +46,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     store.delete_index("two")?;
     store.delete_index("auto")?;
+
+    let start = Instant::now();
+    for n in 0..100 {
+        store.create_index(&format!("small-{n}"), IndexSpec::default())?;
+    }
+    println!("creation of 100 indices: {:?}", start.elapsed());
+    let start = Instant::now();
+    for n in 0..100 {
+        store.delete_index(&format!("small-{n}"))?;
+    }
+    println!("deletion of 100 indices: {:?}", start.elapsed());
 
     let start = Instant::now();
     let view = store.view()?;

@@ -8,6 +8,8 @@ use crate::StoreError;
 
 /// Elasticsearch's default of `index.mapping.total_fields.limit`; also what bounds a mapping's size here.
 pub(crate) const DEFAULT_FIELD_LIMIT: usize = 1000;
+/// Deepest objects, as in Elasticsearch (`index.mapping.depth.limit`).
+const MAX_DEPTH: usize = 20;
 /// Longest preview of a value in an error, in characters.
 const PREVIEW_CHARS: usize = 50;
 
@@ -104,6 +106,12 @@ impl Learner<'_> {
         path: &str,
         dynamic: Dynamic,
     ) -> Result<(), StoreError> {
+        if path.split('.').count() > MAX_DEPTH {
+            let top = path.split('.').next().unwrap_or_default();
+            return Err(StoreError::illegal(format!(
+                "Limit of mapping depth [{MAX_DEPTH}] has been exceeded due to object field [{top}]"
+            )));
+        }
         for (key, value) in document {
             // `a.b` in a document is `b` inside `a`.
             match key.split_once('.') {
@@ -323,6 +331,16 @@ mod tests {
         assert!(reason(r#"{"o":1}"#).starts_with("object mapping for [o] tried to parse"));
         assert!(reason(r#"{"t":{}}"#).starts_with("failed to parse field [t] of type [text]"));
         assert!(!learned(mappings, r#"{"n":"12"}"#).unwrap().is_settled);
+    }
+
+    #[test]
+    fn the_depth_of_objects_is_limited() {
+        let source = format!(r#"{{"{}a":1}}"#, "a.".repeat(100_000));
+        let reason = learned(json!({}), &source).err().unwrap().to_string();
+        assert_eq!(
+            reason,
+            "Limit of mapping depth [20] has been exceeded due to object field [a]"
+        );
     }
 
     #[test]

@@ -7,6 +7,8 @@ use crate::StoreError;
 
 /// Most shards an index may have, as in Elasticsearch.
 const MAX_SHARDS: u64 = 1024;
+/// Longest key of a setting in bytes; bounds the nesting of the tree too.
+const MAX_KEY_BYTES: usize = 1024;
 
 /// Flattens nested or dotted settings; values become strings, null stays null (meaning: reset).
 pub(crate) fn flatten(tree: &Value, prefix: &str) -> Result<Settings, StoreError> {
@@ -40,6 +42,11 @@ pub(crate) fn flatten(tree: &Value, prefix: &str) -> Result<Settings, StoreError
 }
 
 fn flatten_into(flat: &mut Settings, path: &str, value: &Value) -> Result<(), StoreError> {
+    if path.len() > MAX_KEY_BYTES {
+        return Err(StoreError::illegal(format!(
+            "the key of a setting is longer than {MAX_KEY_BYTES} bytes"
+        )));
+    }
     match value {
         Value::Object(map) => {
             for (key, value) in map {

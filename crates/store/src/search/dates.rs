@@ -130,7 +130,7 @@ fn apply_math(anchor_ms: i64, math: &str, is_up: bool) -> Option<i64> {
         .to_zoned(TimeZone::fixed(Offset::UTC));
     let mut rest = math;
     while let Some(sign) = rest.chars().next() {
-        rest = &rest[1..];
+        rest = &rest[sign.len_utf8()..];
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let amount: i64 = match &rest[..digits] {
             "" => 1,
@@ -288,6 +288,16 @@ mod tests {
             "1970-01-01T25",
         ] {
             assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_texts_never_panic(text in ".*", math in "(now|1970-01-01\\|\\|)[-+/0-9yMwdhms€]{0,12}") {
+            for is_up in [false, true] {
+                let _ = bound(&text, is_up, 0);
+                let _ = bound(&math, is_up, 0);
+            }
         }
     }
 

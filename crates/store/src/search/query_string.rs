@@ -343,6 +343,9 @@ impl Parser<'_> {
     }
 
     fn clause(&mut self, fields: &[String], depth: usize) -> Result<Query, SearchError> {
+        if depth > MAX_DEPTH {
+            return Err(self.failed());
+        }
         let token = self.next().ok_or_else(|| self.failed())?;
         match token {
             Token::Open => {
@@ -365,7 +368,7 @@ impl Parser<'_> {
                 }
                 self.clause(&[name], depth + 1)
             }
-            Token::Field(name) if depth < MAX_DEPTH => self.clause(&[name], depth + 1),
+            Token::Field(name) => self.clause(&[name], depth + 1),
             Token::Phrase(text) => Ok(matching(fields, text, MatchMode::Phrase)),
             Token::Between(from, from_included, to, to_included) => {
                 let open = |bound: String, is_included| {
@@ -462,5 +465,28 @@ fn any_of(fields: &[String], kind: impl Fn(&str) -> Kind) -> Query {
             should: fields.iter().map(|field| Query::new(kind(field))).collect(),
             ..Bool::default()
         }))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn arbitrary_texts_never_panic(text in ".*", dense in "[a:*()\\[\\]{}\"+\\-!&|^~/ TO\\\\]{0,60}") {
+            let fields = ["*".to_owned()];
+            let _ = parse(&text, &fields, false);
+            let _ = parse(&dense, &fields, true);
+        }
+    }
+
+    #[test]
+    fn nesting_is_limited() {
+        let fields = ["*".to_owned()];
+        for text in ["(".repeat(20_000), "*:".repeat(20_000), "a:".repeat(20_000)] {
+            assert!(parse(&text, &fields, false).is_err());
+        }
     }
 }

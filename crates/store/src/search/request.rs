@@ -213,7 +213,8 @@ impl SearchRequest {
 
     /// Whether a shard is searched at all.
     pub(super) fn wants_shard(&self, index: &str, shard: u16) -> bool {
-        let allowed = |shards: Option<&Vec<u16>>| shards.is_none_or(|shards| shards.contains(&shard));
+        let allowed =
+            |shards: Option<&Vec<u16>>| shards.is_none_or(|shards| shards.contains(&shard));
         allowed(self.shards.as_ref()) && allowed(self.index_shards.get(index))
     }
 

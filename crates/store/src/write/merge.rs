@@ -1,5 +1,7 @@
 //! Partial updates: a deep merge of JSON objects that leaves untouched values byte for byte.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -31,6 +33,13 @@ fn merge_fields(
     out: &mut Vec<u8>,
     depth: usize,
 ) -> Result<bool, serde_json::Error> {
+    // The last of several equal names counts, as for readers.
+    let patched: HashMap<&str, &RawValue> = patch
+        .0
+        .iter()
+        .map(|(key, value)| (key.as_str(), *value))
+        .collect();
+    let mut written: HashSet<&str> = HashSet::with_capacity(base.0.len());
     let mut is_changed = false;
     out.push(b'{');
     let mut is_first = true;
@@ -43,21 +52,20 @@ fn merge_fields(
         Ok(())
     };
     for (key, value) in &base.0 {
+        written.insert(key);
         name(out, key)?;
-        // The last of several equal names counts, as for readers.
-        match patch.0.iter().rev().find(|(patched, _)| patched == key) {
-            Some((_, new)) => is_changed |= merge_value(value, new, out, depth)?,
+        match patched.get(key.as_str()) {
+            Some(new) => is_changed |= merge_value(value, new, out, depth)?,
             None => out.extend_from_slice(value.get().as_bytes()),
         }
     }
-    for (position, (key, value)) in patch.0.iter().enumerate() {
-        let is_known = base.0.iter().any(|(known, _)| known == key);
-        let is_repeated = patch.0[position + 1..]
-            .iter()
-            .any(|(later, _)| later == key);
-        if is_known || is_repeated {
+    for (key, _) in &patch.0 {
+        if !written.insert(key) {
             continue;
         }
+        let Some(value) = patched.get(key.as_str()) else {
+            continue;
+        };
         name(out, key)?;
         out.extend_from_slice(value.get().as_bytes());
         is_changed = true;
