@@ -94,9 +94,7 @@ impl Repository {
 
     /// Whether there is a repository.
     pub fn exists(storage: &dyn Storage) -> Result<bool, VaultError> {
-        Ok(retry(&CancelFlag::new(), || {
-            storage.exists(FileKind::Config, "")
-        })?)
+        retry(&CancelFlag::new(), || storage.exists(FileKind::Config, ""))
     }
 
     fn assemble(
