@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
 use snapkeep_engine::selection::{self, Candidate, Expand, Options};
-use snapkeep_engine::{CreateSnapshot as EngineCreate, SnapshotInfo};
+use snapkeep_engine::{CreateSnapshot as EngineCreate, JobInfo, JobKind, SnapshotInfo};
 use snapkeep_store::IndexState;
 
 use super::body::Body;
@@ -90,7 +90,30 @@ pub async fn status(
     Path((repository, snapshot)): Path<(String, String)>,
 ) -> Answer<Json<SnapshotStatus>> {
     let status = state.engine.snapshot_status(&repository, &snapshot).await?;
-    Ok(Json(status.into()))
+    let mut status = SnapshotStatus::from(status);
+    if status.stored_bytes == 0 {
+        status.stored_bytes = stored_by_job(&state, &status.snapshot).await?;
+    }
+    Ok(Json(status))
+}
+
+/// What taking a snapshot added to the repository. A snapshot cannot hold what storing it cost, but the job that took it knows,
+/// for as long as it is remembered.
+async fn stored_by_job(state: &NativeState, snapshot: &Snapshot) -> Answer<u64> {
+    let jobs = state.engine.jobs().await?;
+    let took = |job: &&JobInfo| {
+        job.kind == JobKind::Snapshot
+            && job.repository == snapshot.repository
+            && job.subject == snapshot.name
+            && snapshot.end_ms.is_none_or(|end| job.created_ms <= end)
+            && job
+                .finished_ms
+                .is_none_or(|finished| finished >= snapshot.start_ms)
+    };
+    Ok(jobs
+        .iter()
+        .find(took)
+        .map_or(0, |job| job.progress.stored_bytes))
 }
 
 /// Makes a new snapshot from a part of an existing one. Nothing is copied.

@@ -252,7 +252,7 @@ pub struct SnapshotStatus {
     pub phase: String,
     /// Every shard.
     pub shards: Vec<ShardStatus>,
-    /// Bytes added to the repository.
+    /// Bytes added to the repository, as far as remembered; 0: not known.
     pub stored_bytes: u64,
     /// Milliseconds that writing waited for the rate limit.
     pub throttled_ms: u64,

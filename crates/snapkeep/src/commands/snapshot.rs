@@ -288,13 +288,18 @@ fn list(found: &Snapshots) -> String {
 fn outcome(taken: &SnapshotStatus) -> String {
     let snapshot = &taken.snapshot;
     let mut text = format!(
-        "snapshot {} {} in {}: {}, {} added to the repository",
+        "snapshot {} {} in {}: {}",
         snapshot.name,
         word(snapshot.state),
         took(snapshot),
-        contents(snapshot),
-        bytes(taken.stored_bytes)
+        contents(snapshot)
     );
+    if taken.stored_bytes > 0 {
+        text.push_str(&format!(
+            ", {} added to the repository",
+            bytes(taken.stored_bytes)
+        ));
+    }
     if taken.throttled_ms > 0 {
         text.push_str(&format!(
             "\n  {} of this was waiting for the rate limit",

@@ -46,12 +46,19 @@ pub fn program() -> String {
         return NAME.to_owned();
     };
     let on_path = std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|folder| folder.join(NAME).canonicalize().is_ok_and(|found| found == own))
+        std::env::split_paths(&path).any(|folder| {
+            folder
+                .join(NAME)
+                .canonicalize()
+                .is_ok_and(|found| found == own)
+        })
     });
     if on_path {
         return NAME.to_owned();
     }
-    let relative = std::env::current_dir().ok().and_then(|here| own.strip_prefix(here).ok().map(std::path::Path::to_owned));
+    let relative = std::env::current_dir()
+        .ok()
+        .and_then(|here| own.strip_prefix(here).ok().map(std::path::Path::to_owned));
     relative.unwrap_or(own).display().to_string()
 }
 

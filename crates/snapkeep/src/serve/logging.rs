@@ -1,13 +1,22 @@
 //! Structured logs on standard error.
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 use crate::exit::Failure;
 
+const QUIET: &str = "fjall=warn,lsm_tree=warn,sqlx=warn,hyper=warn,hyper_util=warn,h2=warn";
+
 /// Installs the log writer. May be called once in a process; later calls leave the first in place.
 pub fn install(format: LogFormat, level: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(level).map_err(|cause| {
+    // Of the libraries only warnings, unless a filter asks for more.
+    let filter = match level.parse::<Level>() {
+        Ok(Level::ERROR) => level.to_owned(),
+        Ok(_) => format!("{level},{QUIET}"),
+        Err(_) => level.to_owned(),
+    };
+    let filter = EnvFilter::try_new(filter).map_err(|cause| {
         Failure::usage(format!("`{level}` is no log level: {cause}"))
             .hint("write error, warn, info, debug or trace")
     })?;
