@@ -207,6 +207,16 @@ impl Learner<'_> {
             ("long" | "integer" | "short" | "byte" | "double" | "float" | "half_float", _) => {
                 self.number(definition, &kind, value, path)
             }
+            ("date", Value::String(text)) if definition.get("format").is_none() => {
+                // A text of the usual form has a class of its own, which is settled by one look.
+                let is_usual = looks_like_date(text);
+                self.is_settled &= is_usual;
+                if is_usual || ignores_malformed(definition) || crate::search::is_date(text) {
+                    Ok(())
+                } else {
+                    Err(self.refused(&kind, value, path))
+                }
+            }
             ("boolean", Value::String(text)) => {
                 self.is_settled = false;
                 match text.as_str() {
@@ -226,10 +236,7 @@ impl Learner<'_> {
         value: &Value,
         path: &str,
     ) -> Result<(), StoreError> {
-        if definition
-            .get("ignore_malformed")
-            .is_some_and(|flag| flag == &json!(true) || flag == "true")
-        {
+        if ignores_malformed(definition) {
             return Ok(());
         }
         match value {
@@ -259,6 +266,12 @@ impl Learner<'_> {
             cause: None,
         }
     }
+}
+
+fn ignores_malformed(definition: &Value) -> bool {
+    definition
+        .get("ignore_malformed")
+        .is_some_and(|flag| flag == &json!(true) || flag == "true")
 }
 
 /// Elasticsearch's default dynamic rules.
@@ -318,6 +331,22 @@ mod tests {
                 .mappings
                 .is_none()
         );
+    }
+
+    #[test]
+    fn texts_in_date_fields_must_be_dates() {
+        let mappings = json!({"properties": {"d": {"type": "date"}, "own": {"type": "date", "format": "MM/yyyy"}}});
+        let fits = |source: &str| learn(&mappings, 1000, "1", source.as_bytes());
+        assert!(
+            fits(r#"{"d":"2026-11-21T10:00:00Z","own":"11/2026"}"#)
+                .unwrap()
+                .is_settled
+        );
+        assert!(!fits(r#"{"d":"1763719200000"}"#).unwrap().is_settled);
+        let Err(refused) = fits(r#"{"d":"garbage"}"#) else {
+            panic!("accepted")
+        };
+        assert!(refused.to_string().contains("of type [date]"));
     }
 
     #[test]

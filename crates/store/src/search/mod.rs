@@ -25,5 +25,10 @@ pub use execute::{count, search};
 pub use request::{Hit, SearchRequest, SearchResult, TotalHits, TotalRelation};
 pub use source_filter::SourceFilter;
 
+/// Whether a text can be the value of a date field.
+pub(crate) fn is_date(text: &str) -> bool {
+    dates::parse(text).is_some()
+}
+
 #[cfg(test)]
 mod tests;
