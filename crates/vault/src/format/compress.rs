@@ -5,14 +5,10 @@
 use super::FormatError;
 use std::fmt;
 use std::io::Cursor;
-use zstd::zstd_safe::{CParameter, DParameter};
+use zstd::zstd_safe::CParameter;
 
 /// Level 3: on blobs of 1 MiB it stores less than restic's default for about the same time as level 1.
 pub const DEFAULT_LEVEL: i32 = 3;
-
-/// Largest window a frame may ask for, as a power of two. Restic's own reader allows more, but no known writer
-/// uses more than 128 MiB.
-const WINDOW_LOG_MAX: u32 = 27;
 
 /// A reusable compressor: one a worker, so that its tables are allocated once.
 pub struct Compressor {
@@ -32,22 +28,6 @@ impl Compressor {
         Ok(Self { inner, level })
     }
 
-    /// The level in use.
-    pub fn level(&self) -> i32 {
-        self.level
-    }
-
-    /// Changes the level for what is compressed next.
-    pub fn set_level(&mut self, level: i32) -> Result<(), FormatError> {
-        if level != self.level {
-            self.inner
-                .set_parameter(CParameter::CompressionLevel(level))
-                .map_err(compression_error)?;
-            self.level = level;
-        }
-        Ok(())
-    }
-
     /// Appends the compressed `plain` to `out` and returns the number of bytes appended.
     pub fn compress_into(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<usize, FormatError> {
         let start = out.len();
@@ -58,25 +38,7 @@ impl Compressor {
             .compress_to_buffer(plain, &mut target)
             .map_err(compression_error)
     }
-
-    /// Whether `sample` gets smaller by at least 3 % at the fastest level. Data that does not is stored as it is:
-    /// compressing it costs 20 times the encryption and saves nothing.
-    pub fn is_worth_compressing(
-        &mut self,
-        sample: &[u8],
-        scratch: &mut Vec<u8>,
-    ) -> Result<bool, FormatError> {
-        let level = self.level;
-        self.set_level(PROBE_LEVEL)?;
-        scratch.clear();
-        let compressed = self.compress_into(sample, scratch);
-        self.set_level(level)?;
-        Ok(compressed? * 100 < sample.len() * 97)
-    }
 }
-
-/// The level of [`Compressor::is_worth_compressing`].
-const PROBE_LEVEL: i32 = -5;
 
 impl fmt::Debug for Compressor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,7 +46,8 @@ impl fmt::Debug for Compressor {
     }
 }
 
-/// A reusable decompressor.
+/// A reusable decompressor. Whole frames are decompressed into their target, which serves as the window: a frame
+/// cannot ask for memory beyond it.
 pub struct Decompressor {
     inner: zstd::bulk::Decompressor<'static>,
 }
@@ -92,10 +55,7 @@ pub struct Decompressor {
 impl Decompressor {
     /// A decompressor.
     pub fn new() -> Result<Self, FormatError> {
-        let mut inner = zstd::bulk::Decompressor::new().map_err(compression_error)?;
-        inner
-            .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
-            .map_err(compression_error)?;
+        let inner = zstd::bulk::Decompressor::new().map_err(compression_error)?;
         Ok(Self { inner })
     }
 
@@ -188,22 +148,6 @@ mod tests {
             .decompress_exact(&frame, 1000, &mut out)
             .unwrap();
         assert_eq!(out, [7; 1000]);
-    }
-
-    #[test]
-    fn random_data_is_not_worth_compressing_and_text_is() {
-        let mut compressor = Compressor::new(3).unwrap();
-        let noise: Vec<u8> = (0..65536).map(|_| rand::random()).collect();
-        let text = b"the quick brown fox ".repeat(1000);
-        let mut scratch = Vec::new();
-        let mut probe = |sample: &[u8]| {
-            compressor
-                .is_worth_compressing(sample, &mut scratch)
-                .unwrap()
-        };
-        assert!(!probe(&noise));
-        assert!(probe(&text));
-        assert_eq!(compressor.level(), 3);
     }
 
     proptest! {
