@@ -7,3 +7,4 @@ mod wait;
 
 pub use backend::Client;
 pub use connect::ConnectArgs;
+pub use wait::succeeded;

@@ -14,7 +14,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 impl Client {
-    /// Waits until a job has ended; Ctrl-C cancels the job. Fails when the job did.
+    /// Waits until a job has ended, well or not; Ctrl-C cancels the job.
     pub async fn wait(&self, accepted: Job, output: &Output) -> Result<Job, Failure> {
         let bar = output.progress(&accepted);
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
@@ -35,21 +35,25 @@ impl Client {
             bar.update(&job);
         }
         bar.finish();
-        match job.state {
-            JobState::Failed => {
-                let reason = job
-                    .error
-                    .clone()
-                    .unwrap_or_else(|| "no reason was recorded".to_owned());
-                Err(Failure::new(Exit::Failed, "job_failed", reason)
-                    .hint(format!("details: snapkeep job show {}", job.id)))
-            }
-            JobState::Cancelled => Err(Failure::new(
-                Exit::Cancelled,
-                "cancelled",
-                format!("job {} was cancelled", job.id),
-            )),
-            _ => Ok(job),
+        Ok(job)
+    }
+}
+
+/// The job, unless it failed or was cancelled.
+pub fn succeeded(job: Job) -> Result<Job, Failure> {
+    match job.state {
+        JobState::Failed => {
+            let reason = job
+                .error
+                .unwrap_or_else(|| "no reason was recorded".to_owned());
+            Err(Failure::new(Exit::Failed, "job_failed", reason)
+                .hint(format!("details: snapkeep job show {}", job.id)))
         }
+        JobState::Cancelled => Err(Failure::new(
+            Exit::Cancelled,
+            "cancelled",
+            format!("job {} was cancelled", job.id),
+        )),
+        _ => Ok(job),
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use snapkeep_api::native::types::{Check, Job, ReadData};
 
 use super::Session;
-use crate::client::ConnectArgs;
+use crate::client::{ConnectArgs, succeeded};
 use crate::exit::{Exit, Failure};
 use crate::output::{bytes, duration_ms};
 
@@ -68,6 +68,12 @@ async fn work(arguments: CheckArgs, session: &Session) -> Result<Exit, Failure> 
         )
         .await?;
     let job = client.wait(accepted, output).await?;
+    // A check that found something is a failed job with a report; without a report it could not check at all.
+    let job = if reported(&job, "problem_count").is_some() {
+        job
+    } else {
+        succeeded(job)?
+    };
     let damaged = is_damaged(&job);
     output.show(&job, summary)?;
     Ok(if damaged { Exit::Damaged } else { Exit::Ok })

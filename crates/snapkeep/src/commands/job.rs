@@ -4,7 +4,7 @@ use clap::Subcommand;
 use snapkeep_api::native::types::{Job, JobState, Jobs};
 
 use super::Session;
-use crate::client::ConnectArgs;
+use crate::client::{ConnectArgs, succeeded};
 use crate::exit::{Exit, Failure};
 use crate::output::{bytes, duration_ms, table, time};
 
@@ -52,7 +52,7 @@ async fn work(command: JobCommand, session: &Session) -> Result<Exit, Failure> {
         JobCommand::Show { id, wait } => {
             let mut job: Job = client.get(&["jobs", &id]).await?;
             if wait {
-                job = client.wait(job, output).await?;
+                job = succeeded(client.wait(job, output).await?)?;
             }
             output.show(&job, details)?;
         }

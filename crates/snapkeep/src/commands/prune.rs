@@ -3,7 +3,7 @@
 use snapkeep_api::native::types::Job;
 
 use super::Session;
-use crate::client::ConnectArgs;
+use crate::client::{ConnectArgs, succeeded};
 use crate::exit::{Exit, Failure};
 use crate::output::{bytes, duration_ms};
 
@@ -32,7 +32,7 @@ async fn work(arguments: PruneArgs, session: &Session) -> Result<Exit, Failure> 
     let accepted: Job = client
         .post(&["repositories", &arguments.repository, "prune"], &())
         .await?;
-    let job = client.wait(accepted, output).await?;
+    let job = succeeded(client.wait(accepted, output).await?)?;
     output.show(&job, summary)?;
     Ok(Exit::Ok)
 }

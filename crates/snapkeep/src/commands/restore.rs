@@ -5,7 +5,7 @@ use snapkeep_api::native::types::{Job, Restore};
 
 use super::Session;
 use super::job::details;
-use crate::client::ConnectArgs;
+use crate::client::{ConnectArgs, succeeded};
 use crate::exit::{Exit, Failure};
 use crate::output::duration_ms;
 
@@ -110,12 +110,20 @@ async fn work(arguments: RestoreArgs, session: &Session) -> Result<Exit, Failure
         return Ok(Exit::Ok);
     }
     let job = client.wait(accepted, output).await?;
-    let failed = job
-        .result
-        .as_ref()
-        .and_then(|result| result.get("shards_failed"))
-        .and_then(Value::as_u64)
-        .unwrap_or(0);
+    let number = |key: &str| {
+        job.result
+            .as_ref()
+            .and_then(|result| result.get(key))
+            .and_then(Value::as_u64)
+            .unwrap_or(0)
+    };
+    let (failed, successful) = (number("shards_failed"), number("shards_successful"));
+    // Failed as a whole is a failure; some shards restored and some not is the operator's to look at.
+    let job = if failed > 0 && successful > 0 {
+        job
+    } else {
+        succeeded(job)?
+    };
     output.show(&job, |job| summary(job, failed))?;
     Ok(if failed == 0 { Exit::Ok } else { Exit::Partial })
 }

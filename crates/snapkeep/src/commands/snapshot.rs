@@ -7,7 +7,7 @@ use snapkeep_api::native::types::{
 };
 
 use super::Session;
-use crate::client::ConnectArgs;
+use crate::client::{ConnectArgs, succeeded};
 use crate::exit::{Exit, Failure};
 use crate::output::{bytes, duration_ms, table, time};
 
@@ -127,7 +127,7 @@ async fn work(command: SnapshotCommand, session: &Session) -> Result<Exit, Failu
                 })?;
                 return Ok(Exit::Ok);
             }
-            let job = client.wait(accepted, output).await?;
+            let job = succeeded(client.wait(accepted, output).await?)?;
             let taken: SnapshotStatus = client
                 .get(&[
                     "repositories",
