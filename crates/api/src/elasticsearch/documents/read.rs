@@ -51,7 +51,7 @@ fn fetch(call: &Call) -> Result<(String, Option<Document>), EsError> {
     if call.params.has("stored_fields") {
         return Err(EsError::illegal_argument("[stored_fields] is not supported by this server; use [_source]"));
     }
-    let meta = targets::one(call.store(), call.arg("index"))?;
+    let meta = targets::one(call.store(), call.arg("index"), call.shape())?;
     let found = call.store().get(&meta.name, call.arg("id"), call.params.get("routing"))?;
     if let (Some(document), true) = (&found, call.params.has("version")) {
         check_version(call, &meta.name, &meta.uuid, document)?;
@@ -127,7 +127,7 @@ pub fn multi_get(call: &Call) -> Reply {
     }
     let mut texts = Vec::with_capacity(wanted.len());
     for one in &wanted {
-        let answered = targets::one(call.store(), &one.index).and_then(|meta| {
+        let answered = targets::one(call.store(), &one.index, call.shape()).and_then(|meta| {
             let found = call.store().get(&meta.name, &one.id, one.routing.as_deref()).map_err(|error: StoreError| EsError::from(error))?;
             match found {
                 Some(document) => found_text(&meta.name, &document, one.filter.as_ref()),

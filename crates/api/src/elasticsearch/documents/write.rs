@@ -15,7 +15,7 @@ use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::indices::targets;
 use crate::elasticsearch::output::Format;
 use crate::elasticsearch::params::Params;
-use crate::elasticsearch::search::source;
+use crate::elasticsearch::search::{place, source};
 
 /// `PUT|POST /{index}/_doc[/{id}]`.
 pub fn index(call: &Call) -> Reply {
@@ -43,7 +43,7 @@ fn write_source(call: &Call, create_only: bool) -> Reply {
 /// `DELETE /{index}/_doc/{id}`.
 pub fn delete(call: &Call) -> Reply {
     let op = operation(call, Some(call.arg("id")), WriteKind::Delete)?;
-    let exists = call.store().index(&op.index).is_some() || targets::one(call.store(), &op.index).is_ok();
+    let exists = call.store().index(&op.index).is_some() || targets::one(call.store(), &op.index, call.shape()).is_ok();
     // Elasticsearch makes the index for a delete with an external version; nothing is gained by doing so.
     if !exists {
         return Err(EsError::index_not_found(&op.index));
@@ -192,10 +192,24 @@ pub fn auto_create(store: &Store, index: &str) -> bool {
 pub fn document_failure(error: StoreError, source: Option<&Bytes>, shape: Shape) -> EsError {
     let malformed = matches!(&error, StoreError::MapperParsing { cause: Some(_), .. });
     let explained = source.filter(|_| malformed).and_then(|source| body::parse(source, Format::Json, shape).err());
-    let Some(cause) = explained else { return error.into() };
+    let Some(cause) = explained else { return placed(error, source, shape) };
     let text = match shape {
         Shape::Es => format!("[1:2] failed to parse: {}", cause.reason().unwrap_or_default()),
         Shape::OpenSearch => "failed to parse".to_owned(),
     };
     ErrorKind::DocumentParsing.error(text).caused_by(cause)
+}
+
+/// Elasticsearch begins the text about a field with the place of its value.
+fn placed(error: StoreError, source: Option<&Bytes>, shape: Shape) -> EsError {
+    let StoreError::MapperParsing { reason, cause } = &error else { return error.into() };
+    let named = reason.strip_prefix("failed to parse field [").and_then(|rest| rest.split(']').next());
+    let field = named.and_then(|path| path.rsplit('.').next());
+    match (shape, field, source) {
+        (Shape::Es, Some(field), Some(source)) => {
+            let (line, column) = place(source, field).unwrap_or((1, 1));
+            StoreError::MapperParsing { reason: format!("[{line}:{column}] {reason}"), cause: cause.clone() }.into()
+        }
+        _ => error.into(),
+    }
 }

@@ -7,7 +7,7 @@ use snapkeep_engine::selection::Expand;
 use snapkeep_store::{IndexMeta, IndexSpec, IndexState, StoreError};
 
 use super::targets::{self, Defaults, select};
-use super::{render, settings};
+use super::{mapping_types, render, settings};
 use crate::elasticsearch::call::{Call, Reply, empty, ok};
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
@@ -36,6 +36,7 @@ pub fn create(call: &Call) -> Reply {
         return Err(ErrorKind::Parse.error(format!("unknown key [{key}] for create index")));
     }
     settings::check_new(&spec.settings)?;
+    mapping_types::check(&spec.mappings, call.shape()).map_err(|error| in_frame(error, call.shape()))?;
     let meta = call.store().create_index(&name, spec).map_err(|error| mapping_failure(error, call.shape(), true))?;
     ok(json!({"acknowledged": true, "shards_acknowledged": true, "index": meta.name}))
 }
@@ -43,14 +44,16 @@ pub fn create(call: &Call) -> Reply {
 /// Mistakes in mappings have a class of their own, and on creation a frame around them.
 pub fn mapping_failure(error: StoreError, shape: Shape, is_creation: bool) -> EsError {
     let StoreError::MapperParsing { reason, .. } = error else { return error.into() };
-    let inner = ErrorKind::MapperParsing.error(reason.clone());
-    if !is_creation {
-        return inner;
-    }
+    let inner = ErrorKind::MapperParsing.error(reason);
+    if is_creation { in_frame(inner, shape) } else { inner }
+}
+
+fn in_frame(inner: EsError, shape: Shape) -> EsError {
     let lead = match shape {
         Shape::Es => "Failed to parse mapping: ",
         Shape::OpenSearch => "Failed to parse mapping [_doc]: ",
     };
+    let reason = inner.reason().unwrap_or_default().to_owned();
     ErrorKind::MapperParsing.error(format!("{lead}{reason}")).caused_by(inner)
 }
 
@@ -97,6 +100,9 @@ pub fn get(call: &Call) -> Reply {
 pub fn delete(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let expression = call.arg("index");
+    if expression.is_empty() {
+        return Err(EsError::validation(&["index / indices is missing"]));
+    }
     refuse_wildcards(call, expression)?;
     let chosen = select(call.store(), Some(expression), &call.params, Defaults::DELETE)
         .map_err(|error| explain_alias(call, error))?;

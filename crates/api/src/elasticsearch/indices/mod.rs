@@ -4,6 +4,7 @@ mod aliases;
 mod fields;
 mod lifecycle;
 mod maintenance;
+mod mapping_types;
 mod render;
 pub mod routes;
 mod settings;

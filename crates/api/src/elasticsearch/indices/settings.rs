@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::lifecycle::mapping_failure;
-use super::render;
+use super::{mapping_types, render};
 use super::targets::{Defaults, select};
 use crate::elasticsearch::call::{Call, Reply, ok};
 use crate::elasticsearch::config::Shape;
@@ -155,6 +155,7 @@ pub fn put_mapping(call: &Call) -> Reply {
     if !body.is_object() {
         return Err(ErrorKind::Parse.error("Failed to parse content to map"));
     }
+    mapping_types::check(&body, call.shape())?;
     let chosen = select(call.store(), Some(call.arg("index")), &call.params, Defaults::METADATA_ALL)?;
     for meta in &chosen {
         call.store().put_mapping(&meta.name, &body).map_err(|error| mapping_failure(error, call.shape(), false))?;

@@ -6,6 +6,7 @@ use snapkeep_engine::names::resolve_date_math;
 use snapkeep_engine::selection::{self, Candidate, Expand, Options, SelectionError};
 use snapkeep_store::{IndexMeta, IndexState, Store};
 
+use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::documents::failure::index_closed;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::params::{Params, split_list};
@@ -107,14 +108,14 @@ pub fn resolve_name(name: &str) -> Result<String, EsError> {
 ///
 /// # Errors
 /// 404 when there is none, 400 when there are several or the index is closed.
-pub fn one(store: &Store, name: &str) -> Result<Arc<IndexMeta>, EsError> {
+pub fn one(store: &Store, name: &str, shape: Shape) -> Result<Arc<IndexMeta>, EsError> {
     let name = resolve_name(name)?;
     if let Some(meta) = store.index(&name) {
         return open(meta);
     }
     let mut having: Vec<_> = store.indices().into_iter().filter(|meta| meta.aliases.contains_key(&name)).collect();
     match having.len() {
-        0 => Err(EsError::index_not_found(&name)),
+        0 => Err(missing_document_index(&name, shape)),
         1 => open(having.remove(0)),
         _ => {
             let names: Vec<&str> = having.iter().map(|meta| meta.name.as_str()).collect();
@@ -123,6 +124,19 @@ pub fn one(store: &Store, name: &str) -> Result<Arc<IndexMeta>, EsError> {
                 names.join(", ")
             )))
         }
+    }
+}
+
+/// OpenSearch calls the place of a single document an expression.
+fn missing_document_index(name: &str, shape: Shape) -> EsError {
+    match shape {
+        Shape::Es => EsError::index_not_found(name),
+        Shape::OpenSearch => ErrorKind::IndexNotFound
+            .error(format!("no such index [{name}]"))
+            .field("index", name)
+            .field("resource.id", name)
+            .field("resource.type", "index_expression")
+            .field("index_uuid", "_na_"),
     }
 }
 

@@ -11,3 +11,5 @@ mod run;
 mod scope;
 mod scroll;
 pub mod source;
+
+pub use body::place;

@@ -70,6 +70,7 @@ pub fn search(call: &Call, body: &Body, asked: &Pit, text: &[u8]) -> Result<Sear
     let decoded = decode(&asked.id)?;
     let life = scroll::keep_alive(asked.keep_alive.as_deref(), "keep_alive")?;
     let mut keys = body.keys.clone();
+    let sorts = keys.get("sort").map_or(0, |sort| sort.as_array().map_or(1, Vec::len));
     match call.shape() {
         Shape::Es => add_tiebreak(&mut keys),
         Shape::OpenSearch => refuse_shard_doc(call, &keys)?,
@@ -78,12 +79,19 @@ pub fn search(call: &Call, body: &Body, asked: &Pit, text: &[u8]) -> Result<Sear
     if let Some(shards) = decoded.shards {
         request.keep_to_shards(None, shards);
     }
-    call.store().contexts().search_pit(&decoded.id, &request, life).map_err(|error| match error {
+    let mut found = call.store().contexts().search_pit(&decoded.id, &request, life).map_err(|error| match error {
         snapkeep_store::search::SearchError::ContextMissing { .. } => {
             failure::all_failed(call, None, failure::of_request(error, text))
         }
         other => failure::of_shards(call, None, other, text),
-    })
+    })?;
+    if call.shape() == Shape::OpenSearch {
+        // The store breaks ties by place; OpenSearch shows only what was asked for.
+        for values in found.hits.iter_mut().filter_map(|hit| hit.sort.as_mut()) {
+            values.truncate(sorts);
+        }
+    }
+    Ok(found)
 }
 
 /// Elasticsearch adds `_shard_doc` to every sort in a point in time, so that pages never overlap.
