@@ -1,5 +1,7 @@
 //! Check, prune and repair as their users see them, on repositories in memory.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use bytes::Bytes;

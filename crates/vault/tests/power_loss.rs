@@ -1,6 +1,8 @@
 //! What a power cut leaves: every prefix of the log of writes of a backup, a forget and a prune is replayed, with the undecided changes made,
 //! not made, and mixed. The repository must open, check, and hold every snapshot that was answered as finished.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Place, assert_file, open};
