@@ -206,7 +206,7 @@ impl Engine {
                         return Ok(Err((cause, denied)));
                     }
                 };
-                Ok(probe(vault.throttled.as_ref(), readonly))
+                Ok(probe(vault.files.as_ref(), readonly))
             })
             .await?;
         let probe_bytes = probed.map_err(|(cause, denied)| failed(cause, denied))?;

@@ -27,6 +27,8 @@ pub(crate) struct OpenVault {
     pub(crate) repository: Repository,
     pub(crate) location: PathBuf,
     pub(crate) limits: Arc<RateLimits>,
+    /// The storage without limits, for probes: somebody waits for their answer.
+    pub(crate) files: Arc<dyn Storage>,
     /// The storage with its limits and the time they cost.
     pub(crate) throttled: Arc<Throttled>,
 }
@@ -148,11 +150,12 @@ impl Vaults {
         }
         let files = ObjectStorage::local(location, self.runtime.clone())
             .map_err(|error| unreachable(&error.into()))?;
+        let files: Arc<dyn Storage> = Arc::new(files);
         let limits = Arc::new(RateLimits::new(
             settings.snapshot_rate,
             settings.restore_rate,
         ));
-        let throttled = Arc::new(Throttled::new(Arc::new(files), Arc::clone(&limits)));
+        let throttled = Arc::new(Throttled::new(Arc::clone(&files), Arc::clone(&limits)));
         let storage: Arc<dyn Storage> = Arc::clone(&throttled) as Arc<dyn Storage>;
         let repository = match Repository::open(Arc::clone(&storage), &self.password, &self.options)
         {
@@ -174,6 +177,7 @@ impl Vaults {
             repository,
             location: location.clone(),
             limits,
+            files,
             throttled,
         })
     }
