@@ -193,7 +193,10 @@ impl ShardView {
             return Ok(());
         }
         let keys = seq_key(self.shard, range.start)..seq_key(self.shard, range.end);
-        for row in self.moment.snapshot.range(&self.index.data.ops, keys) {
+        let Some(ops) = self.index.data.ops.get() else {
+            return Ok(());
+        };
+        for row in self.moment.snapshot.range(ops, keys) {
             let (key, op) = row
                 .into_inner()
                 .map_err(|cause| self.failed("scan", cause))?;
@@ -218,7 +221,10 @@ impl ShardView {
             return Ok(());
         }
         let keys = seq_key(self.shard, start)..seq_key(self.shard, self.state.next_seq_no);
-        for row in self.moment.snapshot.range(&self.index.data.gone, keys) {
+        let Some(gone) = self.index.data.gone.get() else {
+            return Ok(());
+        };
+        for row in self.moment.snapshot.range(gone, keys) {
             let (key, gone) = row
                 .into_inner()
                 .map_err(|cause| self.failed("scan", cause))?;
@@ -240,11 +246,14 @@ impl ShardView {
 
     /// The live document that an operation wrote.
     pub fn by_seq_no(&self, seq_no: u64) -> Result<Option<Document>, StoreError> {
+        let Some(ops) = self.index.data.ops.get() else {
+            return Ok(None);
+        };
         let key = seq_key(self.shard, seq_no);
         let row = self
             .moment
             .snapshot
-            .get(&self.index.data.ops, key)
+            .get(ops, key)
             .map_err(|cause| self.failed("read", cause))?;
         row.map(|op| Ok(decode_op(seq_no, &op)?.to_owned()))
             .transpose()

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use fjall::Database;
+
 use super::RestoredDocument;
 use crate::store::IndexData;
 use crate::store::rows::{IdRow, ShardState, encode_op, id_key, seq_key};
@@ -35,6 +37,7 @@ impl ShardLoader {
     /// Takes documents; the thread that fills a buffer writes it.
     pub(super) fn load(
         &self,
+        db: &Database,
         data: &IndexData,
         shard: u16,
         documents: Vec<RestoredDocument>,
@@ -80,18 +83,23 @@ impl ShardLoader {
                 buffer.take_ids(BUFFERED_IDS / shards),
             )
         };
-        write_documents(data, shard, full_documents)?;
-        write_ids(data, full_ids)
+        write_documents(db, data, shard, full_documents)?;
+        write_ids(db, data, full_ids)
     }
 
     /// Writes what is left and returns the counters of everything.
-    pub(super) fn finish(&self, data: &IndexData, shard: u16) -> Result<ShardState, StoreError> {
+    pub(super) fn finish(
+        &self,
+        db: &Database,
+        data: &IndexData,
+        shard: u16,
+    ) -> Result<ShardState, StoreError> {
         let (documents, ids, state) = {
             let mut buffer = self.lock();
             (buffer.take_documents(0), buffer.take_ids(0), buffer.state)
         };
-        write_documents(data, shard, documents)?;
-        write_ids(data, ids)?;
+        write_documents(db, data, shard, documents)?;
+        write_ids(db, data, ids)?;
         Ok(state)
     }
 }
@@ -114,6 +122,7 @@ impl Buffer {
 }
 
 fn write_documents(
+    db: &Database,
     data: &IndexData,
     shard: u16,
     mut documents: Vec<RestoredDocument>,
@@ -130,7 +139,7 @@ fn write_documents(
         return Err(twice("sequence number"));
     }
     let failed = |cause| StoreError::engine("load", "documents", cause);
-    let mut ingestion = data.ops.start_ingestion().map_err(failed)?;
+    let mut ingestion = data.ops.make(db)?.start_ingestion().map_err(failed)?;
     let mut row = Vec::new();
     for document in &documents {
         encode_op(
@@ -147,7 +156,11 @@ fn write_documents(
     ingestion.finish().map_err(failed)
 }
 
-fn write_ids(data: &IndexData, mut ids: Vec<(Vec<u8>, IdRow)>) -> Result<(), StoreError> {
+fn write_ids(
+    db: &Database,
+    data: &IndexData,
+    mut ids: Vec<(Vec<u8>, IdRow)>,
+) -> Result<(), StoreError> {
     if ids.is_empty() {
         return Ok(());
     }
@@ -156,7 +169,7 @@ fn write_ids(data: &IndexData, mut ids: Vec<(Vec<u8>, IdRow)>) -> Result<(), Sto
         return Err(twice("id"));
     }
     let failed = |cause| StoreError::engine("load", "ids", cause);
-    let mut ingestion = data.ids.start_ingestion().map_err(failed)?;
+    let mut ingestion = data.ids.make(db)?.start_ingestion().map_err(failed)?;
     for (key, row) in ids {
         ingestion.write(key, row.encode()).map_err(failed)?;
     }

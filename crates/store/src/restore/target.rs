@@ -91,7 +91,12 @@ impl RestoreTarget {
         core.check_aliases(&catalogue, &changed, &[])?;
 
         let states = vec![new_state(); usize::from(meta.shards)];
-        let data = Arc::new(IndexData::open(&core.db, rand::random(), states)?);
+        let data = Arc::new(IndexData::open(
+            &core.db,
+            &core.doomed,
+            rand::random(),
+            states,
+        )?);
         data.set_access(Access::Closed);
         let mut next = (*catalogue).clone();
         next.indices.insert(
@@ -122,7 +127,7 @@ impl RestoreTarget {
     /// durable before [`Self::finish`].
     pub fn load(&self, shard: u16, documents: Vec<RestoredDocument>) -> Result<(), StoreError> {
         match self.loaders.get(usize::from(shard)) {
-            Some(loader) => loader.load(&self.data, shard, documents),
+            Some(loader) => loader.load(&self.core.db, &self.data, shard, documents),
             None => Err(StoreError::illegal(format!(
                 "shard [{shard}] of index [{}] does not exist",
                 self.meta.name
@@ -146,7 +151,8 @@ impl RestoreTarget {
         let mut states = Vec::with_capacity(expected.len());
         for (shard, proof) in expected.iter().enumerate() {
             let shard = shard as u16;
-            let loaded = self.loaders[usize::from(shard)].finish(&self.data, shard)?;
+            let loaded =
+                self.loaders[usize::from(shard)].finish(&self.core.db, &self.data, shard)?;
             self.verify(shard, &loaded, proof)?;
             states.push(ShardState {
                 // Operations before the restore are of another history and cannot be told from here.

@@ -210,6 +210,13 @@ impl Contexts {
         lock(&self.points_in_time).clear()
     }
 
+    /// Drops what has expired.
+    pub(crate) fn expire(&self) {
+        // Each lock drops what has expired.
+        drop(lock(&self.scrolls));
+        drop(lock(&self.points_in_time));
+    }
+
     /// What is open now.
     pub fn stats(&self) -> SearchContextStats {
         SearchContextStats {

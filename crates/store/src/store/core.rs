@@ -8,9 +8,11 @@ use fjall::{Database, Keyspace, OwnedWriteBatch};
 
 use super::catalogue::{Catalogue, Index, IndexRecord, record_key};
 use super::guard::Guard;
+use super::keyspaces::Doomed;
 use super::registry::Registry;
 use super::sync::Syncer;
-use super::watchdog::{Watch, Watchdog};
+use super::watchdog::Watch;
+use super::workers::Worker;
 use super::{LostWrites, StoreOptions};
 use crate::search::Contexts;
 use crate::{IndexMeta, StoreError, View};
@@ -19,7 +21,9 @@ use crate::{IndexMeta, StoreError, View};
 ///
 /// Locks are taken in this order: `changes`, shard locks (ascending), `catalogue`, `registry`.
 pub(crate) struct Core {
-    pub(super) _watchdog: Watchdog,
+    /// First, so that they end before what they use.
+    pub(super) _workers: Vec<Worker>,
+    pub(crate) doomed: Arc<Doomed>,
     pub(crate) contexts: Arc<Contexts>,
     pub(super) catalogue: RwLock<Arc<Catalogue>>,
     pub(super) registry: RwLock<Registry>,

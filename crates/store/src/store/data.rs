@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use fjall::config::BlockSizePolicy;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use fjall::{Database, Keyspace};
 
+use super::keyspaces::{Doomed, LazyKeyspace};
 use super::rows::{IdRow, ShardState, id_key};
 use crate::StoreError;
 use crate::index::KnownFields;
@@ -45,32 +45,33 @@ pub(crate) struct ShardWriter {
 /// under the same UUID.
 pub(crate) struct IndexData {
     pub(crate) data_id: [u8; 16],
-    pub(crate) ops: Keyspace,
-    pub(crate) ids: Keyspace,
-    pub(crate) gone: Keyspace,
+    pub(crate) ops: LazyKeyspace,
+    pub(crate) ids: LazyKeyspace,
+    pub(crate) gone: LazyKeyspace,
     pub(crate) shards: Vec<Mutex<ShardWriter>>,
     /// Field paths and types that the mapping already covers.
     known_fields: RwLock<Arc<KnownFields>>,
     access: AtomicU8,
     /// Delete the keyspaces when the last user is gone.
     is_doomed: AtomicBool,
-    db: Database,
+    doomed: Arc<Doomed>,
 }
 
 impl IndexData {
-    /// Makes the keyspaces of a new index, or opens those of an existing one.
+    /// The documents of a new index (none), or of an existing one.
     pub(crate) fn open(
         db: &Database,
+        doomed: &Arc<Doomed>,
         data_id: [u8; 16],
         states: Vec<ShardState>,
     ) -> Result<Self, StoreError> {
         let keyspace = |kind: &str, block_bytes: u32, memtable_bytes: u64| {
-            db.keyspace(&keyspace_name(&data_id, kind), || {
-                KeyspaceCreateOptions::default()
-                    .data_block_size_policy(BlockSizePolicy::all(block_bytes))
-                    .max_memtable_size(memtable_bytes)
-            })
-            .map_err(|cause| StoreError::engine("open keyspace", kind, cause))
+            LazyKeyspace::new(
+                db,
+                keyspace_name(&data_id, kind),
+                block_bytes,
+                memtable_bytes,
+            )
         };
         Ok(IndexData {
             data_id,
@@ -89,7 +90,7 @@ impl IndexData {
             known_fields: RwLock::default(),
             access: AtomicU8::new(Access::Open as u8),
             is_doomed: AtomicBool::new(false),
-            db: db.clone(),
+            doomed: Arc::clone(doomed),
         })
     }
 
@@ -160,8 +161,10 @@ impl IndexData {
 
     /// Newest row of an id, deleted or not.
     pub(crate) fn id_row(&self, shard: u16, id: &str) -> Result<Option<IdRow>, StoreError> {
-        let row = self
-            .ids
+        let Some(ids) = self.ids.get() else {
+            return Ok(None);
+        };
+        let row = ids
             .get(id_key(shard, id))
             .map_err(|cause| StoreError::engine("read", "an id", cause))?;
         row.map(|row| IdRow::decode(&row)).transpose()
@@ -169,19 +172,19 @@ impl IndexData {
 
     /// Bytes on disk of all three keyspaces.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.ops.disk_space() + self.ids.disk_space() + self.gone.disk_space()
+        [&self.ops, &self.ids, &self.gone]
+            .into_iter()
+            .filter_map(LazyKeyspace::get)
+            .map(Keyspace::disk_space)
+            .sum()
     }
 }
 
 impl Drop for IndexData {
     fn drop(&mut self) {
-        if !self.is_doomed.load(Ordering::Acquire) {
-            return;
-        }
-        for keyspace in [&self.ops, &self.ids, &self.gone] {
-            if let Err(error) = self.db.delete_keyspace(keyspace.clone()) {
-                // They are dropped at the next start, since no index refers to them.
-                tracing::warn!(%error, keyspace = %&**keyspace.name(), "documents of a deleted index were not removed");
+        if self.is_doomed.load(Ordering::Acquire) {
+            for keyspace in [&self.ops, &self.ids, &self.gone] {
+                self.doomed.add(keyspace);
             }
         }
     }

@@ -42,7 +42,10 @@ pub(crate) fn get_at(
     id: &str,
 ) -> Result<Option<Document>, StoreError> {
     let failed = |cause| StoreError::engine("read", "a document", cause);
-    let Some(row) = snapshot.get(&data.ids, id_key(shard, id)).map_err(failed)? else {
+    let (Some(ids), Some(ops)) = (data.ids.get(), data.ops.get()) else {
+        return Ok(None);
+    };
+    let Some(row) = snapshot.get(ids, id_key(shard, id)).map_err(failed)? else {
         return Ok(None);
     };
     let row = IdRow::decode(&row)?;
@@ -50,7 +53,7 @@ pub(crate) fn get_at(
         return Ok(None);
     }
     let op = snapshot
-        .get(&data.ops, seq_key(shard, row.seq_no))
+        .get(ops, seq_key(shard, row.seq_no))
         .map_err(failed)?
         .ok_or_else(|| StoreError::Damaged {
             object: format!("document [{id}]"),

@@ -236,8 +236,7 @@ impl Core {
         self.check_aliases(&catalogue, &changed, &[])?;
 
         let states = vec![new_state(); usize::from(meta.shards)];
-        // The keyspaces come first: a crash before the record leaves empty ones, removed at the next open.
-        let data = IndexData::open(&self.db, rand::random(), states.clone())?;
+        let data = IndexData::open(&self.db, &self.doomed, rand::random(), states.clone())?;
         let mut batch = self.batch();
         batch.insert(
             &self.meta,

@@ -7,11 +7,13 @@ mod documents;
 mod facade;
 mod guard;
 mod indices;
+mod keyspaces;
 mod open;
 mod registry;
 pub(crate) mod rows;
 mod sync;
 mod watchdog;
+mod workers;
 
 pub use facade::{ClusterSettings, IndexStats, LostWrites, Store, StoreOptions, TemplateKind};
 
@@ -24,4 +26,4 @@ pub(crate) use indices::{created_ms, new_state, refuse_restoring};
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::copy_folder;
+pub(crate) use tests::{copy_folder, keyspaces};

@@ -10,10 +10,12 @@ use super::catalogue::{Catalogue, Index, IndexRecord, RECORD_PREFIX};
 use super::core::{Core, database_path};
 use super::data::{Access, IndexData, data_id_of_keyspace, hex, state_key};
 use super::guard::Guard;
+use super::keyspaces::Doomed;
 use super::registry::{REGISTRY_KEY, Registry};
 use super::rows::ShardState;
 use super::sync::Syncer;
-use super::watchdog::{Watch, Watchdog};
+use super::watchdog::Watch;
+use super::workers::Worker;
 use super::{LostWrites, Store, StoreOptions};
 use crate::index::new_uuid;
 use crate::search::Contexts;
@@ -44,10 +46,12 @@ impl Store {
             })
             .map_err(|cause| StoreError::engine("open keyspace", "meta", cause))?;
         let guard = Arc::new(Guard::open(dir)?);
+        let doomed = Arc::new(Doomed::default());
         let mut recovery = Recovery {
             db: &db,
             meta: &meta,
             guard: &guard,
+            doomed: &doomed,
             lost: Vec::new(),
         };
         let catalogue = recovery.indices()?;
@@ -58,12 +62,18 @@ impl Store {
 
         let watch = Arc::new(Watch::default());
         let contexts = Arc::new(Contexts::default());
-        let core = Core {
-            _watchdog: Watchdog::start(
-                Arc::clone(&watch),
+        let workers = vec![
+            Worker::watchdog(Arc::clone(&watch))?,
+            Worker::housekeeper(
                 Arc::clone(&guard),
                 Arc::clone(&contexts),
+                Arc::clone(&doomed),
+                db.clone(),
             )?,
+        ];
+        let core = Core {
+            _workers: workers,
+            doomed,
             contexts,
             catalogue: RwLock::new(Arc::new(catalogue)),
             registry: RwLock::new(registry),
@@ -88,6 +98,7 @@ struct Recovery<'a> {
     db: &'a Database,
     meta: &'a Keyspace,
     guard: &'a Guard,
+    doomed: &'a Arc<Doomed>,
     lost: Vec<LostWrites>,
 }
 
@@ -119,7 +130,7 @@ impl Recovery<'_> {
             let states = (0..meta.shards)
                 .map(|shard| self.shard_state(&meta, &data_id, shard))
                 .collect::<Result<_, _>>()?;
-            let data = IndexData::open(self.db, data_id, states)?;
+            let data = IndexData::open(self.db, self.doomed, data_id, states)?;
             if meta.state == IndexState::Closed {
                 data.set_access(Access::Closed);
             }

@@ -1,19 +1,14 @@
-//! Once a second: watches commits, syncs the guard file, drops expired search contexts.
+//! Watches commits: one that is stuck makes the store refuse writes instead of piling them up.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::guard::Guard;
 use crate::StoreError;
-use crate::search::Contexts;
 
 /// A commit older than this makes the store refuse further writes until it comes back.
 const STALL_LIMIT: Duration = Duration::from_secs(10);
-const TICK: Duration = Duration::from_secs(1);
 
 /// Commits under way, with their begin.
 #[derive(Default)]
@@ -45,6 +40,11 @@ impl Watch {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Looks at the oldest commit; called once a second.
+    pub(super) fn check_stalls(&self) {
+        self.check(STALL_LIMIT);
+    }
+
     fn check(&self, limit: Duration) {
         let age = self
             .lock()
@@ -73,53 +73,6 @@ pub(crate) struct Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.watch.lock().remove(&self.id);
-    }
-}
-
-/// The thread; ends when dropped.
-pub(crate) struct Watchdog {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watchdog {
-    pub(crate) fn start(
-        watch: Arc<Watch>,
-        guard: Arc<Guard>,
-        contexts: Arc<Contexts>,
-    ) -> Result<Self, StoreError> {
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("store-watchdog".to_owned())
-            .spawn(move || run(&watch, &guard, &contexts, &stopped))
-            .map_err(|cause| StoreError::storage("start", "the watchdog thread", cause))?;
-        Ok(Watchdog {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
-    }
-}
-
-fn run(watch: &Watch, guard: &Guard, contexts: &Contexts, stopped: &Receiver<()>) {
-    loop {
-        let is_last = !matches!(stopped.recv_timeout(TICK), Err(RecvTimeoutError::Timeout));
-        watch.check(STALL_LIMIT);
-        contexts.stats();
-        if let Err(error) = guard.sync() {
-            tracing::warn!(%error, "the list of acknowledged operations was not synced");
-        }
-        if is_last {
-            return;
-        }
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

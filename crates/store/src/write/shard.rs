@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use fjall::OwnedWriteBatch;
+use fjall::{Keyspace, OwnedWriteBatch};
 
 use super::conflict::conflict;
 use super::merge::merge;
@@ -228,19 +228,19 @@ impl<'a> ShardBatch<'a> {
         if let Some((source, routing)) = pending {
             return Ok((source.clone(), routing.clone()));
         }
-        let op = self
-            .index
-            .data
-            .ops
-            .get(seq_key(self.shard, live.row.seq_no))
-            .map_err(|cause| StoreError::engine("read", "a document", cause))?
-            .ok_or_else(|| StoreError::Damaged {
-                object: format!(
-                    "operation {} of [{}][{}]",
-                    live.row.seq_no, self.index.meta.name, self.shard
-                ),
-                reason: "missing".to_owned(),
-            })?;
+        let row = match self.index.data.ops.get() {
+            Some(ops) => ops
+                .get(seq_key(self.shard, live.row.seq_no))
+                .map_err(|cause| StoreError::engine("read", "a document", cause))?,
+            None => None,
+        };
+        let op = row.ok_or_else(|| StoreError::Damaged {
+            object: format!(
+                "operation {} of [{}][{}]",
+                live.row.seq_no, self.index.meta.name, self.shard
+            ),
+            reason: "missing".to_owned(),
+        })?;
         let document = decode_op(live.row.seq_no, &op)?;
         Ok((
             Bytes::copy_from_slice(document.source),
@@ -309,14 +309,15 @@ impl<'a> ShardBatch<'a> {
             return Ok(None);
         }
         let data = &self.index.data;
+        let (ops, ids) = (data.ops.make(&core.db)?, data.ids.make(&core.db)?);
         let mut row = Vec::new();
         let mut new_tombstones = Vec::new();
         for pending in &self.pending {
             let key = seq_key(self.shard, pending.row.seq_no);
             if let Some((old_seq_no, hash)) = pending.kills {
                 encode_gone(&mut row, old_seq_no, hash, pending.id);
-                batch.insert(&data.gone, key, row.as_slice());
-                batch.remove(&data.ops, seq_key(self.shard, old_seq_no));
+                batch.insert(data.gone.make(&core.db)?, key, row.as_slice());
+                batch.remove(ops, seq_key(self.shard, old_seq_no));
             }
             if pending.is_overwritten {
                 continue;
@@ -329,17 +330,13 @@ impl<'a> ShardBatch<'a> {
                     pending.row.version,
                     source,
                 );
-                batch.insert(&data.ops, key, row.as_slice());
+                batch.insert(ops, key, row.as_slice());
             } else {
                 new_tombstones.push((self.now_ms, pending.id.to_owned()));
             }
-            batch.insert(
-                &data.ids,
-                id_key(self.shard, pending.id),
-                pending.row.encode(),
-            );
+            batch.insert(ids, id_key(self.shard, pending.id), pending.row.encode());
         }
-        let expired_tombstones = self.expire_tombstones(batch, tombstones)?;
+        let expired_tombstones = self.expire_tombstones(ids, batch, tombstones)?;
         self.trim_gone(core.remembered_copies(), batch)?;
         batch.insert(core.meta(), data.state_key(self.shard), self.state.encode());
         Ok(Some(Done {
@@ -352,6 +349,7 @@ impl<'a> ShardBatch<'a> {
     /// Removes id rows of old deletions; returns how many queue entries are settled.
     fn expire_tombstones(
         &self,
+        ids: &Keyspace,
         batch: &mut OwnedWriteBatch,
         tombstones: &VecDeque<(u64, String)>,
     ) -> Result<usize, StoreError> {
@@ -370,7 +368,7 @@ impl<'a> ShardBatch<'a> {
             // The id may have been written or deleted again since.
             let row = self.index.data.id_row(self.shard, id)?;
             if row.is_some_and(|row| row.deleted_ms == Some(*deleted_ms)) {
-                batch.remove(&self.index.data.ids, id_key(self.shard, id));
+                batch.remove(ids, id_key(self.shard, id));
             }
         }
         Ok(settled)
@@ -389,13 +387,16 @@ impl<'a> ShardBatch<'a> {
         let most = surplus.min(GONE_ROWS_PER_WRITE.max(2 * self.pending.len() as u64));
         let first_new = self.pending.first().map_or(0, |pending| pending.row.seq_no);
         let keys = seq_key(self.shard, self.state.gone_floor)..seq_key(self.shard, first_new);
-        for row in self.index.data.gone.range(keys).take(most as usize) {
+        let Some(gone) = self.index.data.gone.get() else {
+            return Ok(());
+        };
+        for row in gone.range(keys).take(most as usize) {
             let key = row
                 .key()
                 .map_err(|cause| StoreError::engine("read", "tombstones", cause))?;
             self.state.gone_floor = seq_of_key(&key)? + 1;
             self.state.gone -= 1;
-            batch.remove(&self.index.data.gone, key);
+            batch.remove(gone, key);
         }
         Ok(())
     }

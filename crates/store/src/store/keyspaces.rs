@@ -1,0 +1,92 @@
+//! Keyspaces that are made when the first row comes, and removed in the background.
+//!
+//! The engine syncs about fifteen files and folders to make or remove one keyspace. An index that stays
+//! empty, or whose documents never change, should not pay for it, and neither should a delete request.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use fjall::config::BlockSizePolicy;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+
+use crate::StoreError;
+
+/// A keyspace that may not be there yet; then it is empty.
+pub(crate) struct LazyKeyspace {
+    name: String,
+    block_bytes: u32,
+    memtable_bytes: u64,
+    keyspace: OnceLock<Keyspace>,
+}
+
+impl LazyKeyspace {
+    /// Opens the keyspace if it exists.
+    pub(super) fn new(
+        db: &Database,
+        name: String,
+        block_bytes: u32,
+        memtable_bytes: u64,
+    ) -> Result<Self, StoreError> {
+        let lazy = LazyKeyspace {
+            name,
+            block_bytes,
+            memtable_bytes,
+            keyspace: OnceLock::new(),
+        };
+        if db.keyspace_exists(&lazy.name) {
+            lazy.make(db)?;
+        }
+        Ok(lazy)
+    }
+
+    /// The keyspace, if it was made.
+    pub(crate) fn get(&self) -> Option<&Keyspace> {
+        self.keyspace.get()
+    }
+
+    /// The keyspace, made now if need be. It is on disk before any row of it can be in the journal.
+    pub(crate) fn make(&self, db: &Database) -> Result<&Keyspace, StoreError> {
+        if let Some(keyspace) = self.keyspace.get() {
+            return Ok(keyspace);
+        }
+        // Two threads may come here; the engine gives both the same one.
+        let keyspace = db
+            .keyspace(&self.name, || {
+                KeyspaceCreateOptions::default()
+                    .data_block_size_policy(BlockSizePolicy::all(self.block_bytes))
+                    .max_memtable_size(self.memtable_bytes)
+            })
+            .map_err(|cause| StoreError::engine("make keyspace", &self.name, cause))?;
+        Ok(self.keyspace.get_or_init(|| keyspace))
+    }
+}
+
+/// Keyspaces of deleted indices that nobody reads any more.
+#[derive(Default)]
+pub(crate) struct Doomed {
+    keyspaces: Mutex<Vec<Keyspace>>,
+}
+
+impl Doomed {
+    pub(super) fn add(&self, keyspace: &LazyKeyspace) {
+        if let Some(keyspace) = keyspace.get() {
+            self.lock().push(keyspace.clone());
+        }
+    }
+
+    /// Removes them. What is not removed is dropped at the next open, since no index refers to it.
+    pub(crate) fn remove(&self, db: &Database) {
+        let keyspaces = std::mem::take(&mut *self.lock());
+        for keyspace in keyspaces {
+            let name = keyspace.name().clone();
+            if let Err(error) = db.delete_keyspace(keyspace) {
+                tracing::warn!(%error, keyspace = %&*name, "documents of a deleted index were not removed");
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Keyspace>> {
+        self.keyspaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
