@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use serde_json::{Map, Value, json};
-use snapkeep_engine::selection::{self, Candidate, Options};
+use snapkeep_engine::selection::{self, Candidate, Expand, Options};
 use snapkeep_engine::{RecoveryStage, ShardRecovery};
-use snapkeep_store::IndexMeta;
+use snapkeep_store::{IndexMeta, IndexState};
 
 use super::config::{ElasticsearchConfig, Shape};
 use super::errors::EsError;
@@ -41,8 +41,9 @@ pub(super) fn register(table: &mut RouteTable) {
 /// How one shard came to be.
 struct Recovery {
     shard: u32,
-    /// Where from and how far; none: the shard was made empty together with its index.
+    /// Where from and how far; none: the shard was made empty together with its index, or is a closed one's.
     restore: Option<ShardRecovery>,
+    is_closed: bool,
     start_ms: i64,
     stop_ms: Option<i64>,
 }
@@ -54,6 +55,7 @@ impl Recovery {
             start_ms: restore.start_ms,
             stop_ms: restore.stop_ms,
             restore: Some(restore),
+            is_closed: false,
         }
     }
 
@@ -61,6 +63,7 @@ impl Recovery {
         Self {
             shard,
             restore: None,
+            is_closed: meta.state == IndexState::Closed,
             start_ms: meta.created_ms,
             stop_ms: Some(meta.created_ms),
         }
@@ -71,10 +74,10 @@ impl Recovery {
     }
 
     fn kind(&self) -> &'static str {
-        if self.restore.is_some() {
-            "SNAPSHOT"
-        } else {
-            "EMPTY_STORE"
+        match (&self.restore, self.is_closed) {
+            (Some(_), _) => "SNAPSHOT",
+            (None, true) => "EXISTING_STORE",
+            (None, false) => "EMPTY_STORE",
         }
     }
 
@@ -143,6 +146,10 @@ async fn collect(request: &EsRequest) -> Result<BTreeMap<String, Vec<Recovery>>,
     }
     let options = Options {
         ignore_unavailable: request.params.bool("ignore_unavailable", false)?,
+        expand: Expand {
+            hidden: false,
+            ..Expand::ALL
+        },
         ..Options::default()
     };
     let expression = request.captured_or_param("index").unwrap_or_default();
@@ -263,7 +270,11 @@ fn show(
 
 fn source(recovery: &Recovery, config: &ElasticsearchConfig) -> Value {
     let Some(restore) = &recovery.restore else {
-        return json!({});
+        return if recovery.is_closed {
+            json!({ "bootstrap_new_history_uuid": false })
+        } else {
+            json!({})
+        };
     };
     let mut source = Map::new();
     source.insert(

@@ -60,7 +60,11 @@ async fn restore(request: EsRequest) -> EsResult {
         }
         Err(error) => return Err(from_engine(error, shape)),
     };
-    let restore = wanted.resolve(&info)?;
+    let mut restore = wanted.resolve(&info)?;
+    if shape == Shape::OpenSearch {
+        // Where the snapshot has no global state OpenSearch restores none, Elasticsearch refuses.
+        restore.include_global_state &= info.include_global_state;
+    }
     let ticket = engine
         .restore(repository, snapshot, restore)
         .await

@@ -68,6 +68,9 @@ async fn put(request: EsRequest) -> EsResult {
     let kind =
         fields::text(&body, "type")?.ok_or_else(|| EsError::validation(&["type is missing"]))?;
     let name = request.captured("repository");
+    if request.shape() == Shape::OpenSearch && kind == "fs" {
+        settings::refuse_fractions(name, &settings)?;
+    }
     let spec = RepositorySpec { kind, settings };
     let engine = &request.state.engine;
     engine

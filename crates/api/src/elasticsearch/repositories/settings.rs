@@ -2,6 +2,15 @@
 
 use serde_json::{Map, Value};
 
+use crate::elasticsearch::errors::{ErrorKind, EsError};
+
+/// Settings that are sizes or rates.
+const SIZES: [&str; 3] = [
+    "max_snapshot_bytes_per_sec",
+    "max_restore_bytes_per_sec",
+    "chunk_size",
+];
+
 /// Parts of names of settings that are never shown.
 const SECRET: [&str; 3] = ["secret_key", "access_key", "password"];
 
@@ -20,6 +29,40 @@ pub fn show(given: &Map<String, Value>, is_flat: bool) -> Value {
         }
     }
     Value::Object(shown)
+}
+
+/// Refuses sizes such as `1.5mb`, which Elasticsearch and the engine take and OpenSearch does not.
+///
+/// # Errors
+/// 500 with OpenSearch's chain of causes.
+pub fn refuse_fractions(repository: &str, given: &Map<String, Value>) -> Result<(), EsError> {
+    for setting in SIZES {
+        let Some(value) = given.get(setting).and_then(Value::as_str) else {
+            continue;
+        };
+        let number = value
+            .trim()
+            .trim_end_matches(|c: char| c.is_ascii_alphabetic())
+            .trim_end();
+        if !number.contains('.') || number.parse::<f64>().is_err() {
+            continue;
+        }
+        let text = format!(
+            "Failed to parse bytes value [{value}]. Fractional bytes values have been deprecated since Legacy 6.2. \
+             Use non-fractional bytes values instead: found for setting [{setting}]"
+        );
+        let number = ErrorKind::NumberFormat.error(format!("For input string: \"{number}\""));
+        let parsing = ErrorKind::Parse.error(text.clone()).caused_by(number);
+        let cause = if setting == "chunk_size" {
+            EsError::illegal_argument(text).caused_by(parsing)
+        } else {
+            parsing
+        };
+        return Err(ErrorKind::Repository
+            .error(format!("[{repository}] failed to create repository"))
+            .caused_by(cause));
+    }
+    Ok(())
 }
 
 fn flatten(prefix: &str, object: &Map<String, Value>, flat: &mut Vec<(String, Value)>) {
@@ -82,6 +125,17 @@ mod tests {
             json!({"a": {"b": "c"}, "arr": ["a", "2"], "chunk_size": null, "compress": "true", "foo": {"bar": "1"},
                 "location": "/r", "max": "5"})
         );
+    }
+
+    #[test]
+    fn fractions_of_sizes_can_be_refused() {
+        let settings = |value: &str| json!({"chunk_size": value}).as_object().cloned().unwrap();
+        let error = refuse_fractions("r", &settings("1.5mb")).unwrap_err();
+        let body = error.render(crate::elasticsearch::Shape::OpenSearch, false);
+        let cause = &body["error"]["caused_by"]["caused_by"]["caused_by"];
+        assert_eq!(cause["reason"], "For input string: \"1.5\"");
+        assert!(refuse_fractions("r", &settings("15mb")).is_ok());
+        assert!(refuse_fractions("r", &settings("a.b")).is_ok());
     }
 
     #[test]
