@@ -236,6 +236,9 @@ pub enum EngineError {
         /// The cause.
         cause: String,
     },
+    /// Shards could not be read and the snapshot may not be partial; the text names them and says why.
+    #[error("{0}")]
+    ShardsFailed(String),
     /// Something that should not happen; the text says where.
     #[error("internal error: {0}; please report it")]
     Internal(String),
@@ -440,6 +443,7 @@ impl EngineError {
                 | Self::ShuttingDown
                 | Self::DataDirectoryInUse { .. }
                 | Self::Catalogue { .. }
+                | Self::ShardsFailed(_)
                 | Self::Internal(_)
         )
     }

@@ -18,5 +18,5 @@ mod running;
 mod status;
 
 pub(crate) use delete::finish_deletion;
-pub(crate) use job::failed;
+pub(crate) use job::{failed, milliseconds};
 pub(crate) use running::RunningSnapshot;

@@ -120,6 +120,7 @@ impl Inner {
             job.end(info);
             return Err(error);
         }
+        metrics::gauge!("snapkeep_jobs_running").set(self.activity().jobs.len() as f64);
         self.announce(job.info());
         Ok(job)
     }
@@ -153,10 +154,18 @@ impl Inner {
         info: JobInfo,
         release: impl FnOnce(&mut Activity),
     ) {
-        {
+        let running = {
             let mut activity = self.activity();
             activity.jobs.remove(&info.id);
             release(&mut activity);
+            activity.jobs.len()
+        };
+        metrics::gauge!("snapkeep_jobs_running").set(running as f64);
+        metrics::counter!("snapkeep_jobs_total", "kind" => info.kind.as_str(), "state" => info.state.as_str())
+            .increment(1);
+        if let (Some(started_ms), Some(finished_ms)) = (info.started_ms, info.finished_ms) {
+            metrics::histogram!("snapkeep_job_seconds", "kind" => info.kind.as_str())
+                .record((finished_ms - started_ms).max(0) as f64 / 1000.0);
         }
         job.end(info.clone());
         self.announce(info);

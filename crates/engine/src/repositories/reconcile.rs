@@ -15,6 +15,7 @@ use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::layout::{MANIFEST_FILE, Manifest, ManifestError};
 use crate::model::{SnapshotInfo, SnapshotState};
+use crate::snapshots::milliseconds;
 
 /// Largest manifest that is read, bytes: some 100,000 shards.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
@@ -165,6 +166,15 @@ fn read(
             return None;
         }
     };
+    let manifest = manifest.map(|mut manifest| {
+        // As when it was taken: the last packs were written after the description.
+        let ended = snapshot
+            .summary
+            .as_ref()
+            .map(|summary| milliseconds(summary.backup_end));
+        manifest.end_ms = manifest.end_ms.max(ended.unwrap_or_default());
+        manifest
+    });
     let info = match &manifest {
         Some(manifest) => manifest.to_info("", Some(restic_id.to_owned())),
         None => incompatible(restic_id, snapshot),

@@ -7,7 +7,7 @@ use snapkeep_vault::{Backup, BackupOptions, BlobId, Node, Repository, Time, Tree
 
 use super::accept::VERSION;
 use super::base::find_node;
-use super::job::describe;
+use super::job::{describe, milliseconds};
 use crate::catalogue::SnapshotRow;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, InUse, ReadonlyOperation};
@@ -162,7 +162,7 @@ async fn run(
     vault: &Arc<OpenVault>,
     repository: &str,
     source: SnapshotRow,
-    manifest: Manifest,
+    mut manifest: Manifest,
 ) -> Result<SnapshotInfo, EngineError> {
     let (of_work, job) = (Arc::clone(vault), Arc::clone(job));
     let (manifest, restic_id, root) = inner
@@ -179,9 +179,9 @@ async fn run(
             let time = Time::from_unix(manifest.start_ms.div_euclid(1000), 0);
             let root = write(&of_work.repository, &backup, &source, &manifest, time)
                 .map_err(unavailable)?;
-            let (id, _) = backup
-                .finish(describe(&manifest, root, time))
-                .map_err(unavailable)?;
+            let finished = backup.finish(describe(&manifest, root, time));
+            let (id, summary) = finished.map_err(unavailable)?;
+            manifest.end_ms = manifest.end_ms.max(milliseconds(summary.ended));
             Ok((manifest, id.to_string(), root.to_string()))
         })
         .await?;

@@ -69,7 +69,7 @@ fn work(
             reason: error.to_string(),
         },
         ContentError::Engine(error) => error,
-        ContentError::Shards(reason) => EngineError::Internal(reason),
+        ContentError::Shards(reason) => EngineError::ShardsFailed(reason),
     })
 }
 
@@ -94,17 +94,25 @@ fn store(
         capture,
         time,
     };
-    let Written { root, manifest } = writer.write()?;
+    let Written { root, mut manifest } = writer.write()?;
     // The last moment at which a cancellation leaves nothing behind.
     if running.job.cancel.is_cancelled() {
         return Err(VaultError::Cancelled.into());
     }
-    let (restic_id, _) = backup.finish(describe(&manifest, root, time))?;
+    let (restic_id, summary) = backup.finish(describe(&manifest, root, time))?;
+    // The description had to be written before the last packs were; what they took is known only now.
+    manifest.end_ms = manifest.end_ms.max(milliseconds(summary.ended));
+    manifest.throttled_ns = running.throttled_ns();
     Ok(Stored {
         manifest,
         restic_id: restic_id.to_string(),
         tree_id: root.to_string(),
     })
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn milliseconds(time: Time) -> i64 {
+    time.unix_seconds() * 1000 + i64::from(time.nanoseconds() / 1_000_000)
 }
 
 /// The restic snapshot. Nothing depends on its fields: stock tools rewrite them.

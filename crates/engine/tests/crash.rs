@@ -1,0 +1,314 @@
+//! What a process that dies leaves, and shards that cannot be read.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{World, config, restore_request, some_documents, world};
+use serde_json::{Value, json};
+use snapkeep_drivers::{
+    Capture, CapturedResource, ChangeToken, DocumentDriver, DriverError, GoneDocument,
+    LiveDocument, Proof, ResourceInfo, Restoration, RestoreIndex, ShardCapture, StoreDriver,
+};
+use snapkeep_engine::{
+    Engine, EngineConfig, EngineError, JobState, RestoreProblem, ShardStage, SnapshotPhase,
+    SnapshotState,
+};
+
+/// A second engine that finds what the first would leave if it died now: a copy of its catalogue, the same repositories.
+async fn after_crash(world: &World) -> (tempfile::TempDir, Engine) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    for entry in std::fs::read_dir(world.folder.path().join("data")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.metadata().unwrap().is_file() && entry.file_name() != "engine.lock" {
+            std::fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
+        }
+    }
+    let config = EngineConfig {
+        repo_roots: vec![world.folder.path().join("data/repositories")],
+        data_dir: data,
+        ..config(&folder)
+    };
+    let driver = Arc::new(StoreDriver::new(world.store.clone()));
+    (folder, Engine::start(config, driver).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_a_dead_process_left_is_failed_with_the_reason() {
+    let world = world().await;
+    world.register("backup").await;
+    world.create_index("a", 2);
+    world.put("a", some_documents(0, 20_000));
+    let slow = json!({ "location": "backup", "max_snapshot_bytes_per_sec": "20kb" });
+    world.register_with("backup", slow).await.unwrap();
+    let ticket = world.begin("backup", "slow", &["a"]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let (_folder, engine) = after_crash(&world).await;
+    let info = engine.snapshot("backup", "slow").await.unwrap();
+    assert_eq!(
+        (info.state, info.uuid.as_str()),
+        (SnapshotState::Failed, ticket.uuid.as_str())
+    );
+    assert_eq!(
+        info.reason.as_deref(),
+        Some("the server stopped before it was done")
+    );
+    assert_eq!(
+        (info.shards_total, info.shards_failed, info.failures.len()),
+        (2, 2, 2)
+    );
+    let status = engine.snapshot_status("backup", "slow").await.unwrap();
+    assert_eq!(status.phase, SnapshotPhase::Failed);
+    assert_eq!(status.indices[0].shards[1].stage, ShardStage::Failure);
+    let job = engine.job(&ticket.job_id).await.unwrap();
+    assert_eq!(
+        (job.state, job.error.as_deref()),
+        (JobState::Failed, info.reason.as_deref())
+    );
+    engine
+        .delete_snapshots("backup", &["slow".into()])
+        .await
+        .unwrap();
+    assert!(engine.snapshots("backup").await.unwrap().is_empty());
+    engine.shutdown(Duration::from_secs(1)).await;
+    world
+        .engine
+        .delete_snapshots("backup", &["slow".into()])
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_was_stored_but_not_noted_is_found() {
+    let world = world().await;
+    world.register("backup").await;
+    world.create_index("a", 1);
+    world.put("a", some_documents(0, 3000));
+    let ticket = world.begin("backup", "one", &["a"]).await.unwrap();
+    // The catalogue of this moment knows only of the job.
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["catalogue.sqlite", "catalogue.sqlite-wal", "repository.key"] {
+        let _ = std::fs::copy(
+            world.folder.path().join("data").join(name),
+            copy.path().join(name),
+        );
+    }
+    let finished = world.engine.wait_snapshot(&ticket).await.unwrap();
+    let config = EngineConfig {
+        repo_roots: vec![world.folder.path().join("data/repositories")],
+        data_dir: copy.path().to_owned(),
+        ..config(&copy)
+    };
+    let engine = Engine::start(config, Arc::new(StoreDriver::new(world.store.clone())))
+        .await
+        .unwrap();
+    engine.refresh_repository("backup").await.unwrap();
+    assert_eq!(engine.snapshots("backup").await.unwrap(), [finished]);
+}
+
+/// The store's driver, but shard 1 of every index cannot be read.
+#[derive(Debug)]
+struct Flaky(StoreDriver);
+
+impl DocumentDriver for Flaky {
+    fn resources(&self) -> Result<Vec<ResourceInfo>, DriverError> {
+        self.0.resources()
+    }
+
+    fn capture(&self, names: &[String]) -> Result<Box<dyn Capture>, DriverError> {
+        Ok(Box::new(FlakyCapture(self.0.capture(names)?)))
+    }
+
+    fn begin_restore(&self, index: RestoreIndex) -> Result<Box<dyn Restoration>, DriverError> {
+        self.0.begin_restore(index)
+    }
+
+    fn restore_global_state(&self, state: &Value) -> Result<(), DriverError> {
+        self.0.restore_global_state(state)
+    }
+}
+
+struct FlakyCapture(Box<dyn Capture>);
+
+impl Capture for FlakyCapture {
+    fn resources(&self) -> &[CapturedResource] {
+        self.0.resources()
+    }
+
+    fn shard(&self, resource: &str, shard: u32) -> Result<Box<dyn ShardCapture>, DriverError> {
+        Ok(Box::new(FlakyShard {
+            inner: self.0.shard(resource, shard)?,
+            readable: shard != 1,
+        }))
+    }
+
+    fn global_state(&self) -> Result<Value, DriverError> {
+        self.0.global_state()
+    }
+}
+
+struct FlakyShard {
+    inner: Box<dyn ShardCapture>,
+    readable: bool,
+}
+
+impl ShardCapture for FlakyShard {
+    fn token(&self) -> ChangeToken {
+        self.inner.token()
+    }
+
+    fn proof(&self) -> Proof {
+        self.inner.proof()
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.inner.size_bytes()
+    }
+
+    fn can_continue(&self, token: &ChangeToken) -> bool {
+        self.inner.can_continue(token)
+    }
+
+    fn parts(&self, from: u64, target_bytes: u64) -> Vec<Range<u64>> {
+        self.inner.parts(from, target_bytes)
+    }
+
+    fn read(
+        &self,
+        range: Range<u64>,
+        visit: &mut dyn FnMut(LiveDocument<'_>) -> ControlFlow<()>,
+    ) -> Result<(), DriverError> {
+        if self.readable {
+            self.inner.read(range, visit)
+        } else {
+            Err(DriverError::Io("disk error".into()))
+        }
+    }
+
+    fn gone_since(
+        &self,
+        next_seq_no: u64,
+        visit: &mut dyn FnMut(GoneDocument<'_>) -> ControlFlow<()>,
+    ) -> Result<(), DriverError> {
+        self.inner.gone_since(next_seq_no, visit)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_cannot_be_read_makes_the_snapshot_failed_or_partial() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let store =
+        snapkeep_store::Store::open(&folder.path().join("store"), &Default::default()).unwrap();
+    let driver = Arc::new(Flaky(StoreDriver::new(store.clone())));
+    let mut limited = config(&folder);
+    limited.max_concurrent_operations = 1;
+    let engine = Engine::start(limited, driver).await.unwrap();
+    let world = World {
+        folder,
+        store,
+        engine,
+    };
+    world.register("backup").await;
+    world.create_index("a", 2);
+    world.put("a", some_documents(0, 200));
+
+    let failed = world.snapshot("backup", "failed", &["a"]).await;
+    assert_eq!(
+        (failed.state, failed.reason.as_deref()),
+        (SnapshotState::Failed, Some("[a][1] disk error"))
+    );
+
+    let mut request = common::request("partial", &["a"]);
+    request.partial = true;
+    let ticket = world
+        .engine
+        .create_snapshot("backup", request)
+        .await
+        .unwrap();
+    let partial = world.engine.wait_snapshot(&ticket).await.unwrap();
+    assert_eq!(
+        (
+            partial.state,
+            partial.shards_successful,
+            partial.shards_failed
+        ),
+        (SnapshotState::Partial, 1, 1)
+    );
+    assert_eq!(
+        (
+            partial.failures[0].shard,
+            partial.failures[0].reason.as_str()
+        ),
+        (1, "disk error")
+    );
+
+    let all = world.documents("a");
+    world.store.delete_index("a").unwrap();
+    let refused = world
+        .restore("backup", "partial", restore_request(&["a"]))
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        refused,
+        EngineError::Restore {
+            problem: RestoreProblem::NotFullySnapshotted { .. },
+            ..
+        }
+    ));
+    let mut lenient = restore_request(&["a"]);
+    lenient.partial = true;
+    let restored = world.restore("backup", "partial", lenient).await.unwrap();
+    assert_eq!(restored.shards_failed, 0);
+    let there = world.documents("a");
+    assert!(!there.is_empty() && there.len() < all.len());
+    assert!(there.iter().all(|(id, document)| all[id] == *document));
+    let clone = world
+        .engine
+        .clone_snapshot("backup", "partial", "copy", &["a".into()])
+        .await
+        .unwrap_err();
+    assert!(matches!(clone, EngineError::ClonePartialIndex { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_operations_than_allowed_are_refused() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let store =
+        snapkeep_store::Store::open(&folder.path().join("store"), &Default::default()).unwrap();
+    let mut limited = config(&folder);
+    limited.max_concurrent_operations = 1;
+    let engine = Engine::start(limited, Arc::new(StoreDriver::new(store.clone())))
+        .await
+        .unwrap();
+    let world = World {
+        folder,
+        store,
+        engine,
+    };
+    let slow = json!({ "location": "backup", "max_snapshot_bytes_per_sec": "10kb" });
+    world.register_with("backup", slow).await.unwrap();
+    world.create_index("a", 1);
+    world.put("a", some_documents(0, 5000));
+    let ticket = world.begin("backup", "one", &["a"]).await.unwrap();
+    let refused = world.begin("backup", "two", &["a"]).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            EngineError::TooManyOperations {
+                running: 1,
+                limit: 1,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    world.engine.cancel_job(&ticket.job_id).await.unwrap();
+    world.engine.wait_snapshot(&ticket).await.unwrap();
+    world.begin("backup", "two", &[]).await.unwrap();
+}
