@@ -3,7 +3,8 @@
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 use snapkeep_api::native::types::{
-    CloneSnapshot, CreateSnapshot, Job, Snapshot, SnapshotState, SnapshotStatus, Snapshots,
+    CloneSnapshot, CreateSnapshot, Job, JobState, Snapshot, SnapshotState, SnapshotStatus,
+    Snapshots,
 };
 
 use super::Session;
@@ -127,7 +128,14 @@ async fn work(command: SnapshotCommand, session: &Session) -> Result<Exit, Failu
                 })?;
                 return Ok(Exit::Ok);
             }
-            let job = succeeded(client.wait(accepted, output).await?)?;
+            let job = client.wait(accepted, output).await?;
+            if job.state == JobState::Cancelled {
+                // Its record would keep the name taken.
+                client
+                    .delete(&["repositories", &repository, "snapshots", &job.subject])
+                    .await?;
+            }
+            let job = succeeded(job)?;
             let taken: SnapshotStatus = client
                 .get(&[
                     "repositories",

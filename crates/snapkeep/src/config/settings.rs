@@ -62,8 +62,8 @@ pub struct ServerSettings {
     #[config(default = 1024, env = "SNAPKEEP_SERVER_MAX_CONNECTIONS", validate(*max_connections > 0, "must be at least 1"))]
     pub max_connections: usize,
 
-    /// Longest time a client may take to send the headers of a request.
-    #[config(default = "15s", env = "SNAPKEEP_SERVER_HEADER_TIMEOUT")]
+    /// Longest time a client may take to send the headers of a request, and longest time that a connection may stay idle between two requests.
+    #[config(default = "75s", env = "SNAPKEEP_SERVER_HEADER_TIMEOUT")]
     pub header_timeout: Seconds,
 
     /// Largest request body, as `http.max_content_length` of Elasticsearch. Larger ones are refused with status 413.
