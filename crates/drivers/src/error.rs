@@ -18,6 +18,9 @@ pub enum DriverError {
         /// What it breaks.
         reason: String,
     },
+    /// The target refuses a setting or name that the caller asked for; the text says which.
+    #[error("{0}")]
+    Refused(String),
     /// What was loaded is not what the snapshot holds; nothing was made visible.
     #[error("{0}")]
     ProofMismatch(String),

@@ -39,6 +39,7 @@ fn from_store(error: StoreError) -> DriverError {
         mismatch @ StoreError::ProofMismatch { .. } => {
             DriverError::ProofMismatch(mismatch.to_string())
         }
+        StoreError::IllegalArgument { reason } => DriverError::Refused(reason),
         other => DriverError::Io(other.to_string()),
     }
 }

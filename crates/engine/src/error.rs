@@ -162,6 +162,12 @@ pub enum EngineError {
         /// What it breaks.
         rule: IndexNameRule,
     },
+    /// The target of a restore refuses a setting that was asked for.
+    #[error("{reason}")]
+    Refused {
+        /// In its words.
+        reason: String,
+    },
     /// No such index, in the store or in the snapshot.
     #[error("no such index [{index}]")]
     IndexMissing {

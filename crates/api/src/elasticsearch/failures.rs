@@ -71,6 +71,7 @@ pub fn from_engine(error: EngineError, shape: Shape) -> EsError {
             .error(format!("Invalid index name [{index}], {rule}"))
             .field("index", index)
             .field("index_uuid", "_na_"),
+        E::Refused { reason } => EsError::illegal_argument(reason),
         E::IndexMissing { index } => index_missing_in_snapshot(&index),
         E::ClonePartialIndex { repository, snapshot, index, index_uuid } => ErrorKind::Snapshot.error(format!(
             "[{repository}:{snapshot}] Can't clone index [[{index}/{index_uuid}]] because its snapshot was not successful."

@@ -356,6 +356,9 @@ fn begin(
                         rule: IndexNameRule::AliasExists,
                     })
                 }
+                DriverError::Refused(reason) => {
+                    TargetError::Engine(EngineError::Refused { reason })
+                }
                 other => TargetError::Engine(EngineError::Internal(format!(
                     "index [{}]: {other}",
                     target.name

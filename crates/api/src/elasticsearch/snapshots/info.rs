@@ -55,7 +55,7 @@ pub fn show(
     if parts.index_names {
         shown.insert("indices".into(), info.index_names().into());
     }
-    if parts.index_details {
+    if parts.index_details && !info.indices.is_empty() {
         shown.insert("index_details".into(), index_details(info, readable));
     }
     shown.insert("data_streams".into(), json!([]));
