@@ -92,7 +92,9 @@ fn body_required() -> EsError {
 }
 
 /// Makes a handler for the table of routes from a blocking one.
-pub fn on<H>(handler: H) -> impl Fn(EsRequest) -> Pin<Box<dyn Future<Output = EsResult> + Send>> + Clone + Send + Sync + 'static
+pub fn on<H>(
+    handler: H,
+) -> impl Fn(EsRequest) -> Pin<Box<dyn Future<Output = EsResult> + Send>> + Clone + Send + Sync + 'static
 where
     H: Fn(&Call) -> Reply + Clone + Send + Sync + 'static,
 {

@@ -26,7 +26,15 @@ pub fn aliases(call: &Call) -> Reply {
     let mut table = Table::new(ALIASES);
     let dash = |text: Option<String>| Cell::Text(text.unwrap_or_else(|| "-".to_owned()));
     let mut rows = Vec::new();
-    for meta in crate::elasticsearch::indices::targets::select(call.store(), None, &call.params, Defaults { expand: Expand::ALL, ..Defaults::METADATA })? {
+    for meta in crate::elasticsearch::indices::targets::select(
+        call.store(),
+        None,
+        &call.params,
+        Defaults {
+            expand: Expand::ALL,
+            ..Defaults::METADATA
+        },
+    )? {
         for (name, alias) in &meta.aliases {
             if !names.is_empty() && !names.iter().any(|pattern| matches(pattern, name)) {
                 continue;
@@ -56,7 +64,11 @@ const TEMPLATES: &[Column] = &[
     Column::new("index_patterns", "t", "template index patterns"),
     Column::new("order", "o,p", "template application order/priority number"),
     Column::new("version", "v", "version"),
-    Column::new("composed_of", "c", "component templates comprising index template"),
+    Column::new(
+        "composed_of",
+        "c",
+        "component templates comprising index template",
+    ),
 ];
 
 /// `GET /_cat/templates[/{name}]`.
@@ -64,16 +76,28 @@ pub fn templates(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let names = split_list(call.arg("name"));
     let mut table = Table::new(TEMPLATES);
-    for (kind, order_key) in [(TemplateKind::Legacy, "order"), (TemplateKind::Composable, "priority")] {
+    for (kind, order_key) in [
+        (TemplateKind::Legacy, "order"),
+        (TemplateKind::Composable, "priority"),
+    ] {
         for (name, body) in call.store().templates(kind) {
             if !names.is_empty() && !names.iter().any(|pattern| matches(pattern, &name)) {
                 continue;
             }
             let list = |key: &str| {
-                let items: Vec<&str> = body[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let items: Vec<&str> = body[key]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
                 format!("[{}]", items.join(", "))
             };
-            let composed = if kind == TemplateKind::Composable { list("composed_of") } else { String::new() };
+            let composed = if kind == TemplateKind::Composable {
+                list("composed_of")
+            } else {
+                String::new()
+            };
             table.push(vec![
                 Cell::from(name.clone()),
                 Cell::from(list("index_patterns")),

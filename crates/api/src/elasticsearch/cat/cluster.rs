@@ -10,16 +10,34 @@ use super::time;
 
 /// Tables that there are, snapshots and recoveries included.
 const ALL: &[&str] = &[
-    "/_cat/aliases", "/_cat/aliases/{alias}", "/_cat/count", "/_cat/count/{index}", "/_cat/health", "/_cat/indices",
-    "/_cat/indices/{index}", "/_cat/master", "/_cat/nodes", "/_cat/plugins", "/_cat/recovery", "/_cat/recovery/{index}", "/_cat/repositories",
-    "/_cat/shards", "/_cat/shards/{index}", "/_cat/snapshots/{repository}", "/_cat/templates",
+    "/_cat/aliases",
+    "/_cat/aliases/{alias}",
+    "/_cat/count",
+    "/_cat/count/{index}",
+    "/_cat/health",
+    "/_cat/indices",
+    "/_cat/indices/{index}",
+    "/_cat/master",
+    "/_cat/nodes",
+    "/_cat/plugins",
+    "/_cat/recovery",
+    "/_cat/recovery/{index}",
+    "/_cat/repositories",
+    "/_cat/shards",
+    "/_cat/shards/{index}",
+    "/_cat/snapshots/{repository}",
+    "/_cat/templates",
 ];
 
 /// `GET /_cat`.
 pub fn list(call: &Call) -> Reply {
     let mut text = String::from("=^.^=\n");
     for path in ALL {
-        let path = if call.shape() == Shape::OpenSearch { path.replace("master", "cluster_manager") } else { (*path).to_owned() };
+        let path = if call.shape() == Shape::OpenSearch {
+            path.replace("master", "cluster_manager")
+        } else {
+            (*path).to_owned()
+        };
         text.push_str(&path);
         text.push('\n');
     }
@@ -49,15 +67,29 @@ macro_rules! health_columns {
 }
 
 const HEALTH_ES: &[Column] = health_columns![];
-const HEALTH_OPENSEARCH: &[Column] =
-    health_columns![Column::new("discovered_cluster_manager", "dcm,dm,discovered_master", "discovered cluster manager").right(),];
+const HEALTH_OPENSEARCH: &[Column] = health_columns![
+    Column::new(
+        "discovered_cluster_manager",
+        "dcm,dm,discovered_master",
+        "discovered cluster manager"
+    )
+    .right(),
+];
 
 /// `GET /_cat/health`.
 pub fn health(call: &Call) -> Reply {
     let is_opensearch = call.shape() == Shape::OpenSearch;
-    let mut table = Table::new(if is_opensearch { HEALTH_OPENSEARCH } else { HEALTH_ES });
+    let mut table = Table::new(if is_opensearch {
+        HEALTH_OPENSEARCH
+    } else {
+        HEALTH_ES
+    });
     let health = health::of_indices(&call.store().indices());
-    let [epoch, clock] = if call.params.bool("ts", true)? { time::now() } else { [Cell::Null, Cell::Null] };
+    let [epoch, clock] = if call.params.bool("ts", true)? {
+        time::now()
+    } else {
+        [Cell::Null, Cell::Null]
+    };
     let mut row = vec![
         epoch,
         clock,
@@ -113,12 +145,26 @@ pub fn nodes(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     call.params.bool("full_id", false)?;
     let config = call.config();
-    let (host, port) = config.address.rsplit_once(':').unwrap_or((config.address.as_str(), ""));
-    let roles: String = ROLES.iter().filter_map(|role| role.chars().next()).collect();
-    let mut table = Table::new(if call.shape() == Shape::Es { NODES_ES } else { NODES_OPENSEARCH });
+    let (host, port) = config
+        .address
+        .rsplit_once(':')
+        .unwrap_or((config.address.as_str(), ""));
+    let roles: String = ROLES
+        .iter()
+        .filter_map(|role| role.chars().next())
+        .collect();
+    let mut table = Table::new(if call.shape() == Shape::Es {
+        NODES_ES
+    } else {
+        NODES_OPENSEARCH
+    });
     let nothing = || Cell::Null;
     table.push(vec![
-        Cell::Text(if call.params.bool("full_id", false)? { config.node_id.clone() } else { config.node_id.chars().take(4).collect() }),
+        Cell::Text(if call.params.bool("full_id", false)? {
+            config.node_id.clone()
+        } else {
+            config.node_id.chars().take(4).collect()
+        }),
         Cell::from(std::process::id()),
         Cell::from(host),
         Cell::from(port),
@@ -148,9 +194,17 @@ const MASTER: &[Column] = &[
 pub fn master(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let config = call.config();
-    let host = config.address.rsplit_once(':').map_or(config.address.as_str(), |(host, _)| host);
+    let host = config
+        .address
+        .rsplit_once(':')
+        .map_or(config.address.as_str(), |(host, _)| host);
     let mut table = Table::new(MASTER);
-    table.push(vec![Cell::from(config.node_id.clone()), Cell::from(host), Cell::from(host), Cell::from(config.node_name.clone())]);
+    table.push(vec![
+        Cell::from(config.node_id.clone()),
+        Cell::from(host),
+        Cell::from(host),
+        Cell::from(config.node_name.clone()),
+    ]);
     Ok(EsResponse::table(table))
 }
 

@@ -19,15 +19,45 @@ const COLUMNS: [Column; 13] = [
     Column::new("status", "s", "open/close status"),
     Column::new("index", "i,idx", "index name"),
     Column::new("uuid", "id,uuid", "index uuid"),
-    Column::new("pri", "p,shards.primary,shardsPrimary", "number of primary shards").right(),
-    Column::new("rep", "r,shards.replica,shardsReplica", "number of replica shards").right(),
+    Column::new(
+        "pri",
+        "p,shards.primary,shardsPrimary",
+        "number of primary shards",
+    )
+    .right(),
+    Column::new(
+        "rep",
+        "r,shards.replica,shardsReplica",
+        "number of replica shards",
+    )
+    .right(),
     Column::new("docs.count", "dc,docsCount", "available docs").right(),
     Column::new("docs.deleted", "dd,docsDeleted", "deleted docs").right(),
-    Column::new("creation.date", "cd", "index creation date (millisecond value)").hidden(),
-    Column::new("creation.date.string", "cds", "index creation date (as string)").hidden(),
-    Column::new("store.size", "ss,storeSize", "store size of primaries & replicas").right(),
+    Column::new(
+        "creation.date",
+        "cd",
+        "index creation date (millisecond value)",
+    )
+    .hidden(),
+    Column::new(
+        "creation.date.string",
+        "cds",
+        "index creation date (as string)",
+    )
+    .hidden(),
+    Column::new(
+        "store.size",
+        "ss,storeSize",
+        "store size of primaries & replicas",
+    )
+    .right(),
     Column::new("pri.store.size", "", "store size of primaries").right(),
-    Column::new("dataset.size", "", "total size of dataset (including the cache for partially mounted indices)").right(),
+    Column::new(
+        "dataset.size",
+        "",
+        "total size of dataset (including the cache for partially mounted indices)",
+    )
+    .right(),
 ];
 
 /// OpenSearch has no `dataset.size`.
@@ -39,24 +69,52 @@ pub fn indices(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let light = call.params.get("health");
     if let Some(other) = light.filter(|light| !matches!(*light, "green" | "yellow" | "red")) {
-        return Err(EsError::illegal_argument(format!("unknown cluster health status [{other}]")));
+        return Err(EsError::illegal_argument(format!(
+            "unknown cluster health status [{other}]"
+        )));
     }
     call.params.bool("pri", false)?;
-    let everything = Defaults { expand: Expand { open: true, closed: true, hidden: false }, ..Defaults::METADATA };
-    let columns = if call.shape() == Shape::Es { ES } else { OPENSEARCH };
+    let everything = Defaults {
+        expand: Expand {
+            open: true,
+            closed: true,
+            hidden: false,
+        },
+        ..Defaults::METADATA
+    };
+    let columns = if call.shape() == Shape::Es {
+        ES
+    } else {
+        OPENSEARCH
+    };
     let mut table = Table::new(columns);
-    for meta in select(call.store(), call.optional_arg("index"), &call.params, everything)? {
+    for meta in select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        everything,
+    )? {
         let status = health::of_index(&meta).status.name();
         if light.is_some_and(|light| light != status) {
             continue;
         }
-        let stats = if meta.state == IndexState::Open { Some(call.store().stats(&meta.name)?) } else { None };
+        let stats = if meta.state == IndexState::Open {
+            Some(call.store().stats(&meta.name)?)
+        } else {
+            None
+        };
         let count = |number: Option<u64>| number.map_or(Cell::Null, Cell::from);
         let bytes = stats.map_or(Cell::Null, |stats| Cell::Bytes(stats.store_bytes));
-        let created = Timestamp::from_millisecond(meta.created_ms).map(|time| format!("{time:.3}")).ok();
+        let created = Timestamp::from_millisecond(meta.created_ms)
+            .map(|time| format!("{time:.3}"))
+            .ok();
         let mut row = vec![
             Cell::from(status),
-            Cell::from(if meta.state == IndexState::Closed { "close" } else { "open" }),
+            Cell::from(if meta.state == IndexState::Closed {
+                "close"
+            } else {
+                "open"
+            }),
             Cell::from(meta.name.clone()),
             Cell::from(meta.uuid.clone()),
             Cell::from(u32::from(meta.shards)),
@@ -85,7 +143,12 @@ const COUNT: &[Column] = &[
 pub fn count(call: &Call) -> Reply {
     let mut table = Table::new(COUNT);
     let mut docs = 0;
-    for meta in select(call.store(), call.optional_arg("index"), &call.params, Defaults::DOCUMENTS)? {
+    for meta in select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::DOCUMENTS,
+    )? {
         docs += call.store().stats(&meta.name)?.docs;
     }
     let [epoch, clock] = time::now();

@@ -14,30 +14,73 @@ const COLUMNS: &[Column] = &[
     Column::new("prirep", "p,pr,primaryOrReplica", "primary or replica"),
     Column::new("state", "st", "shard state"),
     Column::new("docs", "d,dc", "number of docs in shard").right(),
-    Column::new("store", "sto", "store size of shard (how much disk it uses)").right(),
+    Column::new(
+        "store",
+        "sto",
+        "store size of shard (how much disk it uses)",
+    )
+    .right(),
     Column::new("ip", "", "ip of node where it lives"),
     Column::new("id", "", "unique id of node where it lives").hidden(),
     Column::new("node", "n", "name of node where it lives"),
     Column::new("unassigned.reason", "ur", "reason shard became unassigned").hidden(),
-    Column::new("seq_no.max", "sqm,maxSeqNo", "max sequence number").hidden().right(),
-    Column::new("seq_no.local_checkpoint", "sql,localCheckpoint", "local checkpoint").hidden().right(),
-    Column::new("seq_no.global_checkpoint", "sqg,globalCheckpoint", "global checkpoint").hidden().right(),
+    Column::new("seq_no.max", "sqm,maxSeqNo", "max sequence number")
+        .hidden()
+        .right(),
+    Column::new(
+        "seq_no.local_checkpoint",
+        "sql,localCheckpoint",
+        "local checkpoint",
+    )
+    .hidden()
+    .right(),
+    Column::new(
+        "seq_no.global_checkpoint",
+        "sqg,globalCheckpoint",
+        "global checkpoint",
+    )
+    .hidden()
+    .right(),
 ];
 
 /// `GET /_cat/shards[/{index}]`. Bytes are those of the documents in the shard.
 pub fn shards(call: &Call) -> Reply {
     call.params.check_timeouts()?;
-    let everything = Defaults { expand: Expand::ALL, ..Defaults::METADATA };
+    let everything = Defaults {
+        expand: Expand::ALL,
+        ..Defaults::METADATA
+    };
     let view = call.store().peek();
     let config = call.config();
-    let host = config.address.rsplit_once(':').map_or(config.address.as_str(), |(host, _)| host);
+    let host = config
+        .address
+        .rsplit_once(':')
+        .map_or(config.address.as_str(), |(host, _)| host);
     let mut table = Table::new(COLUMNS);
-    for meta in select(call.store(), call.optional_arg("index"), &call.params, everything)? {
-        let state = if meta.state == IndexState::Restoring { "INITIALIZING" } else { "STARTED" };
+    for meta in select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        everything,
+    )? {
+        let state = if meta.state == IndexState::Restoring {
+            "INITIALIZING"
+        } else {
+            "STARTED"
+        };
         for number in 0..meta.shards {
-            let shard = if meta.is_open() { view.shard(&meta.name, number) } else { None };
+            let shard = if meta.is_open() {
+                view.shard(&meta.name, number)
+            } else {
+                None
+            };
             let seq_no = || {
-                let max = shard.as_ref().map(|shard| shard.max_seq_no().and_then(|max| i64::try_from(max).ok()).unwrap_or(-1));
+                let max = shard.as_ref().map(|shard| {
+                    shard
+                        .max_seq_no()
+                        .and_then(|max| i64::try_from(max).ok())
+                        .unwrap_or(-1)
+                });
                 max.map_or(Cell::Null, Cell::Int)
             };
             table.push(vec![
@@ -45,8 +88,12 @@ pub fn shards(call: &Call) -> Reply {
                 Cell::from(u32::from(number)),
                 Cell::from("p"),
                 Cell::from(state),
-                shard.as_ref().map_or(Cell::Null, |shard| Cell::from(shard.live_count())),
-                shard.as_ref().map_or(Cell::Null, |shard| Cell::Bytes(shard.source_bytes())),
+                shard
+                    .as_ref()
+                    .map_or(Cell::Null, |shard| Cell::from(shard.live_count())),
+                shard
+                    .as_ref()
+                    .map_or(Cell::Null, |shard| Cell::Bytes(shard.source_bytes())),
                 Cell::from(host),
                 Cell::from(config.node_id.clone()),
                 Cell::from(config.node_name.clone()),

@@ -50,7 +50,9 @@ impl Light {
         [Self::Green, Self::Yellow, Self::Red]
             .into_iter()
             .find(|light| light.name() == name.to_ascii_lowercase())
-            .ok_or_else(|| EsError::illegal_argument(format!("unknown cluster health status [{name}]")))
+            .ok_or_else(|| {
+                EsError::illegal_argument(format!("unknown cluster health status [{name}]"))
+            })
     }
 }
 
@@ -78,7 +80,11 @@ impl Health {
     /// Share of shards that serve.
     pub fn active_percent(self) -> f64 {
         let all = self.active + self.initializing + self.unassigned;
-        if all == 0 { 100.0 } else { self.active as f64 * 100.0 / all as f64 }
+        if all == 0 {
+            100.0
+        } else {
+            self.active as f64 * 100.0 / all as f64
+        }
     }
 }
 
@@ -86,10 +92,24 @@ impl Health {
 pub fn of_index(meta: &IndexMeta) -> Health {
     let shards = u64::from(meta.shards);
     let copies = shards * u64::from(meta.replicas);
-    let copies_status = if copies > 0 { Light::Yellow } else { Light::Green };
+    let copies_status = if copies > 0 {
+        Light::Yellow
+    } else {
+        Light::Green
+    };
     match meta.state {
-        IndexState::Restoring => Health { status: Light::Yellow, active: 0, initializing: shards, unassigned: copies },
-        IndexState::Open | IndexState::Closed => Health { status: copies_status, active: shards, initializing: 0, unassigned: copies },
+        IndexState::Restoring => Health {
+            status: Light::Yellow,
+            active: 0,
+            initializing: shards,
+            unassigned: copies,
+        },
+        IndexState::Open | IndexState::Closed => Health {
+            status: copies_status,
+            active: shards,
+            initializing: 0,
+            unassigned: copies,
+        },
     }
 }
 
@@ -114,7 +134,10 @@ impl Wish {
     fn read(params: &Params) -> Result<Self, EsError> {
         params.bool("wait_for_no_relocating_shards", false)?;
         Ok(Self {
-            light: params.get("wait_for_status").map(Light::by_name).transpose()?,
+            light: params
+                .get("wait_for_status")
+                .map(Light::by_name)
+                .transpose()?,
             no_initializing: params.bool("wait_for_no_initializing_shards", false)?,
             active: match params.get("wait_for_active_shards") {
                 None | Some("all") => None,
@@ -136,7 +159,10 @@ impl Wish {
 fn is_one_node_enough(wish: &str) -> bool {
     let text = wish.trim().trim_end_matches(')');
     let of = |prefixes: [&str; 2]| {
-        prefixes.into_iter().find_map(|prefix| text.strip_prefix(prefix)).and_then(|number| number.trim().parse::<i64>().ok())
+        prefixes
+            .into_iter()
+            .find_map(|prefix| text.strip_prefix(prefix))
+            .and_then(|number| number.trim().parse::<i64>().ok())
     };
     if let Some(number) = of([">=", "ge("]) {
         1 >= number
@@ -160,14 +186,25 @@ pub async fn health(request: EsRequest) -> EsResult {
     params.bool("local", false)?;
     params.time("master_timeout")?;
     params.time("cluster_manager_timeout")?;
-    let timeout = params.time("timeout")?.unwrap_or(DEFAULT_TIMEOUT).min(LONGEST_TIMEOUT);
+    let timeout = params
+        .time("timeout")?
+        .unwrap_or(DEFAULT_TIMEOUT)
+        .min(LONGEST_TIMEOUT);
     let level = params.get("level").unwrap_or("cluster");
-    if !matches!(level, "cluster" | "indices" | "shards" | "awareness_attributes") {
-        return Err(EsError::illegal_argument(format!("unknown cluster health level [{level}]")));
+    if !matches!(
+        level,
+        "cluster" | "indices" | "shards" | "awareness_attributes"
+    ) {
+        return Err(EsError::illegal_argument(format!(
+            "unknown cluster health level [{level}]"
+        )));
     }
     let wish = Wish::read(params)?;
     let expression = request.captured_or_param("index");
-    let everything = Defaults { expand: Expand::ALL, ..Defaults::METADATA };
+    let everything = Defaults {
+        expand: Expand::ALL,
+        ..Defaults::METADATA
+    };
     let deadline = Instant::now() + timeout;
     loop {
         let found = match select(&request.state.store, expression, params, everything) {
@@ -175,24 +212,49 @@ pub async fn health(request: EsRequest) -> EsResult {
             Err(error) if error.kind() == Some(ErrorKind::IndexNotFound) => None,
             Err(error) => return Err(error),
         };
-        let granted = found.as_deref().is_some_and(|indices| wish.is_granted(of_indices(indices)));
+        let granted = found
+            .as_deref()
+            .is_some_and(|indices| wish.is_granted(of_indices(indices)));
         let is_late = Instant::now() >= deadline;
         if granted || is_late {
             let is_missing = found.is_none();
-            let value = render(&request, found.as_deref().unwrap_or_default(), level, !granted, is_missing);
-            let status = if granted { StatusCode::OK } else { StatusCode::REQUEST_TIMEOUT };
+            let value = render(
+                &request,
+                found.as_deref().unwrap_or_default(),
+                level,
+                !granted,
+                is_missing,
+            );
+            let status = if granted {
+                StatusCode::OK
+            } else {
+                StatusCode::REQUEST_TIMEOUT
+            };
             return Ok(EsResponse::value(value).with_status(status));
         }
         tokio::time::sleep_until(deadline.min(Instant::now() + LOOK_AGAIN)).await;
     }
 }
 
-fn render(request: &EsRequest, indices: &[Arc<IndexMeta>], level: &str, timed_out: bool, is_missing: bool) -> Value {
+fn render(
+    request: &EsRequest,
+    indices: &[Arc<IndexMeta>],
+    level: &str,
+    timed_out: bool,
+    is_missing: bool,
+) -> Value {
     let shape = request.shape();
     let health = of_indices(indices);
-    let status = if is_missing { Light::Red } else { health.status };
+    let status = if is_missing {
+        Light::Red
+    } else {
+        health.status
+    };
     let mut shown = Map::from_iter([
-        ("cluster_name".to_owned(), json!(request.state.config.cluster_name)),
+        (
+            "cluster_name".to_owned(),
+            json!(request.state.config.cluster_name),
+        ),
         ("status".to_owned(), json!(status.name())),
         ("timed_out".to_owned(), json!(timed_out)),
         ("number_of_nodes".to_owned(), json!(1)),
@@ -207,9 +269,14 @@ fn render(request: &EsRequest, indices: &[Arc<IndexMeta>], level: &str, timed_ou
     shown.insert("number_of_pending_tasks".into(), json!(0));
     shown.insert("number_of_in_flight_fetch".into(), json!(0));
     shown.insert("task_max_waiting_in_queue_millis".into(), json!(0));
-    shown.insert("active_shards_percent_as_number".into(), json!(health.active_percent()));
+    shown.insert(
+        "active_shards_percent_as_number".into(),
+        json!(health.active_percent()),
+    );
     if level == "indices" || level == "shards" {
-        let of_each = indices.iter().map(|meta| (meta.name.clone(), render_index(meta, level, shape)));
+        let of_each = indices
+            .iter()
+            .map(|meta| (meta.name.clone(), render_index(meta, level, shape)));
         shown.insert("indices".into(), Value::Object(of_each.collect()));
     }
     Value::Object(shown)
@@ -271,10 +338,20 @@ mod tests {
 
     #[test]
     fn missing_copies_are_yellow() {
-        let health = Health { status: Light::Yellow, active: 2, initializing: 0, unassigned: 2 };
+        let health = Health {
+            status: Light::Yellow,
+            active: 2,
+            initializing: 0,
+            unassigned: 2,
+        };
         assert!((health.active_percent() - 50.0).abs() < f64::EPSILON);
         assert!((Health::default().active_percent() - 100.0).abs() < f64::EPSILON);
-        let wish = |light| Wish { light: Some(light), no_initializing: false, active: None, nodes: true };
+        let wish = |light| Wish {
+            light: Some(light),
+            no_initializing: false,
+            active: None,
+            nodes: true,
+        };
         assert!(wish(Light::Yellow).is_granted(health));
         assert!(!wish(Light::Green).is_granted(health));
     }

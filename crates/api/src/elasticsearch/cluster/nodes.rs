@@ -12,13 +12,45 @@ use crate::elasticsearch::params::split_list;
 pub const ROLES: [&str; 3] = ["data", "ingest", "master"];
 
 /// Sections of the node's description.
-const INFO: &[&str] =
-    &["_all", "_none", "settings", "os", "process", "jvm", "thread_pool", "transport", "http", "plugins", "ingest", "aggregations", "indices", "search_pipelines", "remote_cluster_server"];
+const INFO: &[&str] = &[
+    "_all",
+    "_none",
+    "settings",
+    "os",
+    "process",
+    "jvm",
+    "thread_pool",
+    "transport",
+    "http",
+    "plugins",
+    "ingest",
+    "aggregations",
+    "indices",
+    "search_pipelines",
+    "remote_cluster_server",
+];
 
 /// Sections of the node's statistics that are kept, and those that are known but not.
 const STATS: &[&str] = &[
-    "_all", "_none", "indices", "os", "process", "jvm", "thread_pool", "fs", "transport", "http", "breaker", "script", "discovery", "ingest",
-    "adaptive_selection", "script_cache", "indexing_pressure", "repositories", "allocations",
+    "_all",
+    "_none",
+    "indices",
+    "os",
+    "process",
+    "jvm",
+    "thread_pool",
+    "fs",
+    "transport",
+    "http",
+    "breaker",
+    "script",
+    "discovery",
+    "ingest",
+    "adaptive_selection",
+    "script_cache",
+    "indexing_pressure",
+    "repositories",
+    "allocations",
 ];
 
 fn roles(shape: Shape) -> Vec<&'static str> {
@@ -29,7 +61,10 @@ fn roles(shape: Shape) -> Vec<&'static str> {
 }
 
 fn host(config: &ElasticsearchConfig) -> &str {
-    config.address.rsplit_once(':').map_or(config.address.as_str(), |(host, _)| host)
+    config
+        .address
+        .rsplit_once(':')
+        .map_or(config.address.as_str(), |(host, _)| host)
 }
 
 /// The node as `_cluster/state` shows it.
@@ -62,13 +97,18 @@ fn targets(call: &Call, known: &[&str]) -> Result<(bool, Vec<String>), EsError> 
         metrics = std::mem::take(&mut nodes);
     }
     if let Some(unknown) = metrics.iter().find(|name| !known.contains(&name.as_str())) {
-        return Err(EsError::illegal_argument(format!("request [{}] contains unrecognized metric: [{unknown}]", call.path)));
+        return Err(EsError::illegal_argument(format!(
+            "request [{}] contains unrecognized metric: [{unknown}]",
+            call.path
+        )));
     }
     let config = call.config();
     let is_meant = nodes.is_empty()
         || nodes.iter().any(|name| {
-            matches!(name.as_str(), "_all" | "_local" | "_master" | "_cluster_manager" | "master:true" | "data:true")
-                || matches(name, &config.node_id)
+            matches!(
+                name.as_str(),
+                "_all" | "_local" | "_master" | "_cluster_manager" | "master:true" | "data:true"
+            ) || matches(name, &config.node_id)
                 || matches(name, &config.node_name)
         });
     Ok((is_meant, metrics))
@@ -77,7 +117,10 @@ fn targets(call: &Call, known: &[&str]) -> Result<(bool, Vec<String>), EsError> 
 fn answer(call: &Call, node: Option<Value>) -> Reply {
     let config = call.config();
     let count = u8::from(node.is_some());
-    let nodes: Map<String, Value> = node.map(|node| (config.node_id.clone(), node)).into_iter().collect();
+    let nodes: Map<String, Value> = node
+        .map(|node| (config.node_id.clone(), node))
+        .into_iter()
+        .collect();
     ok(json!({
         "_nodes": {"total": count, "successful": count, "failed": 0},
         "cluster_name": config.cluster_name,
@@ -93,7 +136,12 @@ pub fn info(call: &Call) -> Reply {
     if !is_meant {
         return answer(call, None);
     }
-    let has = |name: &str| metrics.is_empty() || metrics.iter().any(|metric| metric == "_all" || metric == name);
+    let has = |name: &str| {
+        metrics.is_empty()
+            || metrics
+                .iter()
+                .any(|metric| metric == "_all" || metric == name)
+    };
     let config = call.config();
     let mut node = identity(config);
     node.insert("version".into(), json!(config.version.to_string()));
@@ -102,7 +150,10 @@ pub fn info(call: &Call) -> Reply {
     node.insert("roles".into(), json!(roles(config.shape)));
     node.insert("attributes".into(), json!({}));
     if has("settings") {
-        node.insert("settings".into(), json!({"cluster": {"name": config.cluster_name}, "node": {"name": config.node_name}}));
+        node.insert(
+            "settings".into(),
+            json!({"cluster": {"name": config.cluster_name}, "node": {"name": config.node_name}}),
+        );
     }
     if has("os") {
         let os = json!({"name": std::env::consts::OS, "arch": std::env::consts::ARCH, "available_processors": processors()});
@@ -137,9 +188,17 @@ pub fn stats(call: &Call) -> Reply {
     if !is_meant {
         return answer(call, None);
     }
-    let has = |name: &str| metrics.is_empty() || metrics.iter().any(|metric| metric == "_all" || metric == name);
+    let has = |name: &str| {
+        metrics.is_empty()
+            || metrics
+                .iter()
+                .any(|metric| metric == "_all" || metric == name)
+    };
     let config = call.config();
-    let mut node = Map::from_iter([("timestamp".to_owned(), json!(jiff::Timestamp::now().as_millisecond()))]);
+    let mut node = Map::from_iter([(
+        "timestamp".to_owned(),
+        json!(jiff::Timestamp::now().as_millisecond()),
+    )]);
     node.extend(identity(config));
     node.insert("roles".into(), json!(roles(config.shape)));
     if has("indices") {

@@ -10,9 +10,42 @@ use crate::elasticsearch::indices::shaped;
 
 /// First parts of the cluster settings that Elasticsearch and OpenSearch know.
 const KNOWN: &[&str] = &[
-    "action", "bootstrap", "cluster", "compatibility", "discovery", "gateway", "health", "http", "indices", "ingest", "knn", "logger", "monitor", "network",
-    "node", "opendistro", "opensearch", "persistent_tasks", "plugins", "point_in_time", "readiness", "reindex", "remote_store", "repositories", "script", "search", "serverless",
-    "slm", "snapshot", "stack", "task_max", "thread_pool", "transport", "watcher", "xpack", "archived",
+    "action",
+    "bootstrap",
+    "cluster",
+    "compatibility",
+    "discovery",
+    "gateway",
+    "health",
+    "http",
+    "indices",
+    "ingest",
+    "knn",
+    "logger",
+    "monitor",
+    "network",
+    "node",
+    "opendistro",
+    "opensearch",
+    "persistent_tasks",
+    "plugins",
+    "point_in_time",
+    "readiness",
+    "reindex",
+    "remote_store",
+    "repositories",
+    "script",
+    "search",
+    "serverless",
+    "slm",
+    "snapshot",
+    "stack",
+    "task_max",
+    "thread_pool",
+    "transport",
+    "watcher",
+    "xpack",
+    "archived",
 ];
 
 /// `GET /_cluster/settings`.
@@ -25,7 +58,9 @@ pub fn get(call: &Call) -> Reply {
     if call.params.bool("include_defaults", false)? {
         let defaults: Settings = defaults(call)
             .into_iter()
-            .filter(|(key, _)| !set.persistent.contains_key(key) && !set.transient.contains_key(key))
+            .filter(|(key, _)| {
+                !set.persistent.contains_key(key) && !set.transient.contains_key(key)
+            })
             .collect();
         answer["defaults"] = shaped(&defaults, flat);
     }
@@ -54,8 +89,13 @@ pub fn put(call: &Call) -> Reply {
     let Value::Object(body) = call.required_json()? else {
         return Err(ErrorKind::Parse.error("Failed to parse content to map"));
     };
-    if let Some(key) = body.keys().find(|key| !matches!(key.as_str(), "persistent" | "transient")) {
-        return Err(ErrorKind::XContentParse.error(format!("[cluster_update_settings_request] unknown field [{key}]")));
+    if let Some(key) = body
+        .keys()
+        .find(|key| !matches!(key.as_str(), "persistent" | "transient"))
+    {
+        return Err(ErrorKind::XContentParse.error(format!(
+            "[cluster_update_settings_request] unknown field [{key}]"
+        )));
     }
     let part = |name: &str| body.get(name).cloned().unwrap_or_else(|| json!({}));
     let (persistent, transient) = (part("persistent"), part("transient"));
@@ -69,13 +109,18 @@ pub fn put(call: &Call) -> Reply {
         for name in names {
             let first = name.split(['.', '*']).next().unwrap_or_default();
             if !KNOWN.contains(&first) {
-                return Err(EsError::illegal_argument(format!("{kind} setting [{name}], not recognized")));
+                return Err(EsError::illegal_argument(format!(
+                    "{kind} setting [{name}], not recognized"
+                )));
             }
         }
     }
     let set = call.store().put_cluster_settings(&persistent, &transient)?;
     let changed = |all: &Settings, names: &[String]| {
-        let kept = all.iter().filter(|(key, _)| names.contains(key)).map(|(key, value)| (key.clone(), value.clone()));
+        let kept = all
+            .iter()
+            .filter(|(key, _)| names.contains(key))
+            .map(|(key, value)| (key.clone(), value.clone()));
         shaped(&kept.collect(), flat)
     };
     ok(json!({
@@ -89,7 +134,11 @@ fn names(value: &Value, path: &str, into: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map as &Map<String, Value> {
-                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let below = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 names(value, &below, into);
             }
         }

@@ -14,11 +14,23 @@ use crate::elasticsearch::indices::render_settings;
 use crate::elasticsearch::indices::targets::{Defaults, select};
 use crate::elasticsearch::params::split_list;
 
-const EVERYTHING: Defaults = Defaults { expand: Expand::ALL, ..Defaults::METADATA };
+const EVERYTHING: Defaults = Defaults {
+    expand: Expand::ALL,
+    ..Defaults::METADATA
+};
 
 /// Parts of the state, by the names that select them.
 const METRICS: &[&str] = &[
-    "_all", "blocks", "metadata", "nodes", "routing_table", "routing_nodes", "master_node", "cluster_manager_node", "version", "customs",
+    "_all",
+    "blocks",
+    "metadata",
+    "nodes",
+    "routing_table",
+    "routing_nodes",
+    "master_node",
+    "cluster_manager_node",
+    "version",
+    "customs",
 ];
 
 /// `GET /_cluster/state[/{metric}[/{index}]]`.
@@ -28,15 +40,30 @@ pub fn state(call: &Call) -> Reply {
     let flat = call.params.bool("flat_settings", false)?;
     for name in ["wait_for_metadata_version", "wait_for_timeout"] {
         if call.params.has(name) {
-            return Err(EsError::illegal_argument(format!("[{name}] is not supported by this server")));
+            return Err(EsError::illegal_argument(format!(
+                "[{name}] is not supported by this server"
+            )));
         }
     }
     let wanted = split_list(call.arg("metric"));
     if let Some(unknown) = wanted.iter().find(|name| !METRICS.contains(&name.as_str())) {
-        return Err(EsError::illegal_argument(format!("request [{}] contains unrecognized metric: [{unknown}]", call.path)));
+        return Err(EsError::illegal_argument(format!(
+            "request [{}] contains unrecognized metric: [{unknown}]",
+            call.path
+        )));
     }
-    let has = |name: &str| wanted.is_empty() || wanted.iter().any(|metric| metric == "_all" || metric == name);
-    let indices = select(call.store(), call.optional_arg("index"), &call.params, EVERYTHING)?;
+    let has = |name: &str| {
+        wanted.is_empty()
+            || wanted
+                .iter()
+                .any(|metric| metric == "_all" || metric == name)
+    };
+    let indices = select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        EVERYTHING,
+    )?;
     let config = call.config();
     let mut shown = Map::from_iter([
         ("cluster_name".to_owned(), json!(config.cluster_name)),
@@ -52,22 +79,35 @@ pub fn state(call: &Call) -> Reply {
         shown.insert("blocks".into(), blocks(&indices));
     }
     if has("nodes") {
-        shown.insert("nodes".into(), json!({config.node_id.as_str(): nodes::in_state(config)}));
+        shown.insert(
+            "nodes".into(),
+            json!({config.node_id.as_str(): nodes::in_state(config)}),
+        );
     }
     if has("metadata") {
         shown.insert("metadata".into(), metadata(call, &indices, flat));
     }
     if has("routing_table") {
         let tables = indices.iter().map(|meta| {
-            let shards = (0..meta.shards).map(|number| (number.to_string(), Value::Array(copies(call, meta, number))));
+            let shards = (0..meta.shards)
+                .map(|number| (number.to_string(), Value::Array(copies(call, meta, number))));
             (meta.name.clone(), json!({"shards": Map::from_iter(shards)}))
         });
-        shown.insert("routing_table".into(), json!({"indices": Map::from_iter(tables)}));
+        shown.insert(
+            "routing_table".into(),
+            json!({"indices": Map::from_iter(tables)}),
+        );
     }
     if has("routing_nodes") {
-        let all = indices.iter().flat_map(|meta| (0..meta.shards).flat_map(|number| copies(call, meta, number)));
-        let (here, unassigned): (Vec<Value>, Vec<Value>) = all.partition(|copy| copy["primary"] == true);
-        shown.insert("routing_nodes".into(), json!({"unassigned": unassigned, "nodes": {config.node_id.as_str(): here}}));
+        let all = indices
+            .iter()
+            .flat_map(|meta| (0..meta.shards).flat_map(|number| copies(call, meta, number)));
+        let (here, unassigned): (Vec<Value>, Vec<Value>) =
+            all.partition(|copy| copy["primary"] == true);
+        shown.insert(
+            "routing_nodes".into(),
+            json!({"unassigned": unassigned, "nodes": {config.node_id.as_str(): here}}),
+        );
     }
     ok(Value::Object(shown))
 }
@@ -78,12 +118,20 @@ fn blocks(indices: &[Arc<IndexMeta>]) -> Value {
         (meta.name.clone(), block)
     });
     let closed = Map::from_iter(closed);
-    if closed.is_empty() { json!({}) } else { json!({"indices": closed}) }
+    if closed.is_empty() {
+        json!({})
+    } else {
+        json!({"indices": closed})
+    }
 }
 
 fn metadata(call: &Call, indices: &[Arc<IndexMeta>], flat: bool) -> Value {
     let of_each = indices.iter().map(|meta| {
-        let mappings = if meta.mappings.is_null() { json!({}) } else { json!({"_doc": meta.mappings}) };
+        let mappings = if meta.mappings.is_null() {
+            json!({})
+        } else {
+            json!({"_doc": meta.mappings})
+        };
         let one = json!({
             "state": if meta.state == IndexState::Closed { "close" } else { "open" },
             "settings": render_settings(meta, flat, &[]),
@@ -102,7 +150,11 @@ fn metadata(call: &Call, indices: &[Arc<IndexMeta>], flat: bool) -> Value {
 
 /// The copies of one shard: the primary, and replicas that have no node to be on.
 fn copies(call: &Call, meta: &IndexMeta, shard: u16) -> Vec<Value> {
-    let state = if meta.state == IndexState::Restoring { "INITIALIZING" } else { "STARTED" };
+    let state = if meta.state == IndexState::Restoring {
+        "INITIALIZING"
+    } else {
+        "STARTED"
+    };
     let mut copies = vec![json!({
         "state": state, "primary": true, "node": call.config().node_id, "relocating_node": null, "shard": shard, "index": meta.name,
     })];

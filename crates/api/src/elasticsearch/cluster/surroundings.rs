@@ -13,7 +13,11 @@ pub fn tasks(call: &Call) -> Reply {
         None | Some("nodes") => json!({"nodes": {}}),
         Some("parents") => json!({"tasks": {}}),
         Some("none") => json!({"tasks": []}),
-        Some(other) => return Err(EsError::illegal_argument(format!("[group_by] must be one of [nodes], [parents] or [none] but was [{other}]"))),
+        Some(other) => {
+            return Err(EsError::illegal_argument(format!(
+                "[group_by] must be one of [nodes], [parents] or [none] but was [{other}]"
+            )));
+        }
     })
 }
 
@@ -23,7 +27,9 @@ pub fn task(call: &Call) -> Reply {
     if !id.contains(':') {
         return Err(EsError::illegal_argument(format!("malformed task id {id}")));
     }
-    Err(ErrorKind::ResourceNotFound.error(format!("task [{id}] isn't running and hasn't stored its results")))
+    Err(ErrorKind::ResourceNotFound.error(format!(
+        "task [{id}] isn't running and hasn't stored its results"
+    )))
 }
 
 /// `GET /_cluster/pending_tasks`.
@@ -45,7 +51,14 @@ pub fn data_streams(call: &Call) -> Reply {
 pub fn pipelines(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let id = call.arg("id");
-    crate::elasticsearch::call::status(if id.is_empty() || id.contains('*') { 200 } else { 404 }, json!({}))
+    crate::elasticsearch::call::status(
+        if id.is_empty() || id.contains('*') {
+            200
+        } else {
+            404
+        },
+        json!({}),
+    )
 }
 
 /// `GET /_features`: there are no system features whose state a snapshot could hold.

@@ -9,29 +9,43 @@ impl From<StoreError> for EsError {
         let text = error.to_string();
         match error {
             StoreError::IndexNotFound { name } => Self::index_not_found(&name),
-            StoreError::IndexExists { name, uuid } => ErrorKind::ResourceAlreadyExists.error(text).of_index(&name, &uuid),
-            StoreError::InvalidIndexName { name, .. } => ErrorKind::InvalidIndexName.error(text).of_index(&name, "_na_"),
+            StoreError::IndexExists { name, uuid } => ErrorKind::ResourceAlreadyExists
+                .error(text)
+                .of_index(&name, &uuid),
+            StoreError::InvalidIndexName { name, .. } => ErrorKind::InvalidIndexName
+                .error(text)
+                .of_index(&name, "_na_"),
             StoreError::InvalidAliasName { .. } => ErrorKind::InvalidAliasName.error(text),
             StoreError::AliasNotFound { name } => alias_missing(&name),
             StoreError::IndexClosed { name, uuid } => index_closed(&name, &uuid),
-            StoreError::IndexRestoring { name, uuid } => {
-                ErrorKind::Exception.error(text).of_index(&name, &uuid).with_status(503)
-            }
+            StoreError::IndexRestoring { name, uuid } => ErrorKind::Exception
+                .error(text)
+                .of_index(&name, &uuid)
+                .with_status(503),
             StoreError::IndexOpen { .. } => ErrorKind::SnapshotRestore.error(text),
-            StoreError::Blocked { name, .. } => ErrorKind::ClusterBlock.error(text).field("index", name),
-            StoreError::VersionConflict(conflict) => ErrorKind::VersionConflict.error(conflict.reason.clone()).of_shard(
-                &conflict.index,
-                &conflict.index_uuid,
-                conflict.shard,
-            ),
-            StoreError::DocumentMissing { index, index_uuid, shard, .. } => {
-                ErrorKind::DocumentMissing.error(text).of_shard(&index, &index_uuid, shard)
+            StoreError::Blocked { name, .. } => {
+                ErrorKind::ClusterBlock.error(text).field("index", name)
             }
-            StoreError::MapperParsing { reason, cause } => document_parsing(&reason, cause.as_deref()),
+            StoreError::VersionConflict(conflict) => ErrorKind::VersionConflict
+                .error(conflict.reason.clone())
+                .of_shard(&conflict.index, &conflict.index_uuid, conflict.shard),
+            StoreError::DocumentMissing {
+                index,
+                index_uuid,
+                shard,
+                ..
+            } => ErrorKind::DocumentMissing
+                .error(text)
+                .of_shard(&index, &index_uuid, shard),
+            StoreError::MapperParsing { reason, cause } => {
+                document_parsing(&reason, cause.as_deref())
+            }
             StoreError::StrictMapping { .. } => ErrorKind::StrictDynamicMapping.error(text),
             StoreError::IllegalArgument { reason } => Self::illegal_argument(reason),
             StoreError::TemplateNotFound { .. } => ErrorKind::IndexTemplateMissing.error(text),
-            StoreError::Poisoned | StoreError::Stalled { .. } => ErrorKind::ClusterBlock.error(text).with_status(503),
+            StoreError::Poisoned | StoreError::Stalled { .. } => {
+                ErrorKind::ClusterBlock.error(text).with_status(503)
+            }
             _ => ErrorKind::Exception.error(text),
         }
     }
@@ -54,7 +68,9 @@ impl Located for EsError {
     }
 
     fn of_shard(self, name: &str, uuid: &str, shard: u16) -> Self {
-        self.field("index_uuid", uuid).field("shard", shard.to_string()).field("index", name)
+        self.field("index_uuid", uuid)
+            .field("shard", shard.to_string())
+            .field("index", name)
     }
 }
 
@@ -77,15 +93,23 @@ pub fn alias_missing(name: &str) -> EsError {
 fn document_parsing(reason: &str, cause: Option<&str>) -> EsError {
     let error = ErrorKind::DocumentParsing.error(reason);
     if let Some(words) = cause {
-        let is_cut_off = words.contains("EOF while parsing") || words.contains("nexpected end-of-input");
-        let kind = if is_cut_off { ErrorKind::JsonEof } else { ErrorKind::JsonParse };
+        let is_cut_off =
+            words.contains("EOF while parsing") || words.contains("nexpected end-of-input");
+        let kind = if is_cut_off {
+            ErrorKind::JsonEof
+        } else {
+            ErrorKind::JsonParse
+        };
         return error.caused_by(kind.error(words));
     }
     let between = |start: &str, end: &str| {
         let (_, rest) = reason.split_once(start)?;
         Some(rest.rsplit_once(end).map_or(rest, |(value, _)| value))
     };
-    let (Some(type_part), Some(value)) = (between("of type [", "] in document"), between("Preview of field's value: '", "'")) else {
+    let (Some(type_part), Some(value)) = (
+        between("of type [", "] in document"),
+        between("Preview of field's value: '", "'"),
+    ) else {
         return error;
     };
     match type_part {
@@ -115,13 +139,20 @@ mod tests {
         });
         let body = error.render(Shape::OpenSearch, false);
         assert_eq!(body["error"]["type"], "mapper_parsing_exception");
-        assert_eq!(body["error"]["caused_by"]["type"], "number_format_exception");
-        assert_eq!(body["error"]["caused_by"]["reason"], "For input string: \"x'y\"");
+        assert_eq!(
+            body["error"]["caused_by"]["type"],
+            "number_format_exception"
+        );
+        assert_eq!(
+            body["error"]["caused_by"]["reason"],
+            "For input string: \"x'y\""
+        );
     }
 
     #[test]
     fn a_missing_index_has_the_fields_that_clients_read() {
-        let body = EsError::from(StoreError::IndexNotFound { name: "i".into() }).render(Shape::Es, false);
+        let body =
+            EsError::from(StoreError::IndexNotFound { name: "i".into() }).render(Shape::Es, false);
         assert_eq!(body["status"], 404);
         assert_eq!(body["error"]["index"], "i");
         assert_eq!(body["error"]["resource.id"], "i");

@@ -40,7 +40,8 @@ pub fn source(call: &Call) -> Reply {
     };
     match source {
         Some(source) => raw(200, source.get().to_owned(), None),
-        None => Err(ErrorKind::ResourceNotFound.error(format!("Document not found [{meta}]/[{}]", call.arg("id")))),
+        None => Err(ErrorKind::ResourceNotFound
+            .error(format!("Document not found [{meta}]/[{}]", call.arg("id")))),
     }
 }
 
@@ -49,10 +50,14 @@ fn fetch(call: &Call) -> Result<(String, Option<Document>), EsError> {
     call.params.bool("realtime", true)?;
     call.params.bool("refresh", false)?;
     if call.params.has("stored_fields") {
-        return Err(EsError::illegal_argument("[stored_fields] is not supported by this server; use [_source]"));
+        return Err(EsError::illegal_argument(
+            "[stored_fields] is not supported by this server; use [_source]",
+        ));
     }
     let meta = targets::one(call.store(), call.arg("index"), call.shape())?;
-    let found = call.store().get(&meta.name, call.arg("id"), call.params.get("routing"))?;
+    let found = call
+        .store()
+        .get(&meta.name, call.arg("id"), call.params.get("routing"))?;
     if let (Some(document), true) = (&found, call.params.has("version")) {
         check_version(call, &meta.name, &meta.uuid, document)?;
     }
@@ -69,10 +74,16 @@ fn check_version(call: &Call, index: &str, uuid: &str, document: &Document) -> R
         "[{}]: version conflict, current version [{}] is different than the one provided [{wanted}]",
         document.id, document.version
     );
-    Err(ErrorKind::VersionConflict.error(reason).of_index(index, uuid))
+    Err(ErrorKind::VersionConflict
+        .error(reason)
+        .of_index(index, uuid))
 }
 
-fn found_text(index: &str, document: &Document, filter: Option<&SourceFilter>) -> Result<String, EsError> {
+fn found_text(
+    index: &str,
+    document: &Document,
+    filter: Option<&SourceFilter>,
+) -> Result<String, EsError> {
     let head = format!(
         "\"_index\":{},\"_id\":{},\"_version\":{}",
         Value::from(index),
@@ -87,7 +98,10 @@ fn found_text(index: &str, document: &Document, filter: Option<&SourceFilter>) -
 /// # Errors
 /// 500 when the stored bytes are no JSON.
 pub fn found_fields(document: &Document, filter: Option<&SourceFilter>) -> Result<String, EsError> {
-    let mut text = format!("\"_seq_no\":{},\"_primary_term\":{}", document.seq_no, document.primary_term);
+    let mut text = format!(
+        "\"_seq_no\":{},\"_primary_term\":{}",
+        document.seq_no, document.primary_term
+    );
     if let Some(routing) = &document.routing {
         text.push_str(&format!(",\"_routing\":{}", Value::from(routing.as_str())));
     }
@@ -123,12 +137,18 @@ pub fn multi_get(call: &Call) -> Reply {
         return Err(EsError::validation(&["no documents to get"]));
     }
     if wanted.len() > MAX_MULTI_GET {
-        return Err(EsError::illegal_argument(format!("[_mget] takes at most {MAX_MULTI_GET} documents, {} were asked for", wanted.len())));
+        return Err(EsError::illegal_argument(format!(
+            "[_mget] takes at most {MAX_MULTI_GET} documents, {} were asked for",
+            wanted.len()
+        )));
     }
     let mut texts = Vec::with_capacity(wanted.len());
     for one in &wanted {
         let answered = targets::one(call.store(), &one.index, call.shape()).and_then(|meta| {
-            let found = call.store().get(&meta.name, &one.id, one.routing.as_deref()).map_err(|error: StoreError| EsError::from(error))?;
+            let found = call
+                .store()
+                .get(&meta.name, &one.id, one.routing.as_deref())
+                .map_err(|error: StoreError| EsError::from(error))?;
             match found {
                 Some(document) => found_text(&meta.name, &document, one.filter.as_ref()),
                 None => Ok(missing_text(&meta.name, &one.id)),
@@ -144,7 +164,10 @@ pub fn multi_get(call: &Call) -> Reply {
 
 fn parse(call: &Call, body: &Value) -> Result<Vec<Wanted>, EsError> {
     let Value::Object(body) = body else {
-        return Err(ErrorKind::Parsing.error(format!("unexpected token [{}], expected [START_OBJECT]", token(body))));
+        return Err(ErrorKind::Parsing.error(format!(
+            "unexpected token [{}], expected [START_OBJECT]",
+            token(body)
+        )));
     };
     let default_filter = source::of_params(&call.params)?;
     let default_routing = call.params.get("routing");
@@ -160,20 +183,27 @@ fn parse(call: &Call, body: &Value) -> Result<Vec<Wanted>, EsError> {
         match key.as_str() {
             "ids" => {
                 for id in items {
-                    let id = text(id).ok_or_else(|| EsError::illegal_argument("ids array element should only contain ids"))?;
+                    let id = text(id).ok_or_else(|| {
+                        EsError::illegal_argument("ids array element should only contain ids")
+                    })?;
                     wanted.push(base(id));
                 }
             }
             "docs" => {
                 for item in items {
                     let Value::Object(fields) = item else {
-                        return Err(EsError::illegal_argument("docs array element should include an object"));
+                        return Err(EsError::illegal_argument(
+                            "docs array element should include an object",
+                        ));
                     };
                     wanted.push(one(fields, base(String::new()))?);
                 }
             }
             other => {
-                let reason = format!("unknown key [{other}] for a {}, expected [docs] or [ids]", token(value));
+                let reason = format!(
+                    "unknown key [{other}] for a {}, expected [docs] or [ids]",
+                    token(value)
+                );
                 return Err(ErrorKind::Parsing.error(reason));
             }
         }
@@ -184,7 +214,9 @@ fn parse(call: &Call, body: &Value) -> Result<Vec<Wanted>, EsError> {
             (_, true) => "id is missing",
             _ => continue,
         };
-        return Err(EsError::validation(&[&format!("{problem} for doc {position}")]));
+        return Err(EsError::validation(&[&format!(
+            "{problem} for doc {position}"
+        )]));
     }
     Ok(wanted)
 }
@@ -197,7 +229,11 @@ fn one(fields: &Map<String, Value>, mut wanted: Wanted) -> Result<Wanted, EsErro
             "_type" => {}
             "routing" | "_routing" => wanted.routing = text(value),
             "_source" => wanted.filter = Some(source::of_value(value)?),
-            other => return Err(EsError::illegal_argument(format!("[{other}] in a document of [_mget] is not supported by this server"))),
+            other => {
+                return Err(EsError::illegal_argument(format!(
+                    "[{other}] in a document of [_mget] is not supported by this server"
+                )));
+            }
         }
     }
     Ok(wanted)

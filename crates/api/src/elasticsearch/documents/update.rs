@@ -51,13 +51,19 @@ struct Keys<'a> {
 pub fn parse(bytes: &Bytes, shape: Shape) -> Result<UpdateBody, EsError> {
     let keys: Keys<'_> = serde_json::from_slice(bytes).map_err(|error| {
         let malformed = body::parse(bytes, Format::Json, shape).err();
-        malformed.unwrap_or_else(|| ErrorKind::XContentParse.error(format!("[UpdateRequest] failed to parse: {error}")))
+        malformed.unwrap_or_else(|| {
+            ErrorKind::XContentParse.error(format!("[UpdateRequest] failed to parse: {error}"))
+        })
     })?;
     if let Some(name) = keys.unknown.keys().next() {
-        return Err(ErrorKind::XContentParse.error(format!("[1:2] [UpdateRequest] unknown field [{name}]")));
+        return Err(
+            ErrorKind::XContentParse.error(format!("[1:2] [UpdateRequest] unknown field [{name}]"))
+        );
     }
     if keys.script.is_some() || keys.scripted_upsert == Some(true) {
-        return Err(EsError::illegal_argument("[script] is not supported by this server; send [doc] or [upsert]"));
+        return Err(EsError::illegal_argument(
+            "[script] is not supported by this server; send [doc] or [upsert]",
+        ));
     }
     if keys.doc.is_none() && keys.upsert.is_none() {
         return Err(EsError::validation(&["script or doc is missing"]));
@@ -70,5 +76,10 @@ pub fn parse(bytes: &Bytes, shape: Shape) -> Result<UpdateBody, EsError> {
         detect_noop: keys.detect_noop.unwrap_or(true),
     };
     let fetch_source = keys._source.as_ref().map(source::of_value).transpose()?;
-    Ok(UpdateBody { update, fetch_source, if_seq_no: keys.if_seq_no, if_primary_term: keys.if_primary_term })
+    Ok(UpdateBody {
+        update,
+        fetch_source,
+        if_seq_no: keys.if_seq_no,
+        if_primary_term: keys.if_primary_term,
+    })
 }

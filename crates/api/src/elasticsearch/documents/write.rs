@@ -4,7 +4,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use snapkeep_engine::selection::matches;
 use snapkeep_store::search::SourceFilter;
-use snapkeep_store::{Store, StoreError, VersionType, WriteKind, WriteOp, WriteOptions, WriteOutcome, WriteResult};
+use snapkeep_store::{
+    Store, StoreError, VersionType, WriteKind, WriteOp, WriteOptions, WriteOutcome, WriteResult,
+};
 
 use super::bulk::{refuse_pipeline, version_type};
 use super::{read, update};
@@ -22,7 +24,11 @@ pub fn index(call: &Call) -> Reply {
     let create_only = match call.params.get("op_type") {
         None | Some("index") => false,
         Some("create") => true,
-        Some(other) => return Err(EsError::illegal_argument(format!("opType must be 'create' or 'index', found: [{other}]"))),
+        Some(other) => {
+            return Err(EsError::illegal_argument(format!(
+                "opType must be 'create' or 'index', found: [{other}]"
+            )));
+        }
     };
     write_source(call, create_only)
 }
@@ -35,7 +41,14 @@ pub fn create(call: &Call) -> Reply {
 fn write_source(call: &Call, create_only: bool) -> Reply {
     let source = call.required_json_bytes()?;
     let id = Some(call.arg("id")).filter(|id| !id.is_empty());
-    let op = operation(call, id, WriteKind::Index { source: source.clone(), create_only })?;
+    let op = operation(
+        call,
+        id,
+        WriteKind::Index {
+            source: source.clone(),
+            create_only,
+        },
+    )?;
     refuse_pipeline(call.params.get("pipeline"))?;
     perform(call, op, Some(&source), None)
 }
@@ -43,7 +56,8 @@ fn write_source(call: &Call, create_only: bool) -> Reply {
 /// `DELETE /{index}/_doc/{id}`.
 pub fn delete(call: &Call) -> Reply {
     let op = operation(call, Some(call.arg("id")), WriteKind::Delete)?;
-    let exists = call.store().index(&op.index).is_some() || targets::one(call.store(), &op.index, call.shape()).is_ok();
+    let exists = call.store().index(&op.index).is_some()
+        || targets::one(call.store(), &op.index, call.shape()).is_ok();
     // Elasticsearch makes the index for a delete with an external version; nothing is gained by doing so.
     if !exists {
         return Err(EsError::index_not_found(&op.index));
@@ -63,16 +77,28 @@ pub fn update(call: &Call) -> Reply {
     op.if_seq_no = op.if_seq_no.or(body.if_seq_no);
     op.if_primary_term = op.if_primary_term.or(body.if_primary_term);
     call.params.int("retry_on_conflict", 0)?;
-    perform(call, op, None, fetch.as_ref().filter(|filter| !filter.is_off()))
+    perform(
+        call,
+        op,
+        None,
+        fetch.as_ref().filter(|filter| !filter.is_off()),
+    )
 }
 
 fn operation(call: &Call, id: Option<&str>, kind: WriteKind) -> Result<WriteOp, EsError> {
     call.params.check_timeouts()?;
     refresh(&call.params)?;
-    let mut op = WriteOp::new(targets::resolve_name(call.arg("index"))?, id.map(str::to_owned), kind);
+    let mut op = WriteOp::new(
+        targets::resolve_name(call.arg("index"))?,
+        id.map(str::to_owned),
+        kind,
+    );
     op.routing = call.params.get("routing").map(str::to_owned);
     op.require_alias = call.params.bool("require_alias", false)?;
-    op.version_type = call.params.get("version_type").map_or(Ok(VersionType::Internal), version_type)?;
+    op.version_type = call
+        .params
+        .get("version_type")
+        .map_or(Ok(VersionType::Internal), version_type)?;
     op.version = number(call, "version")?;
     op.if_seq_no = number(call, "if_seq_no")?;
     op.if_primary_term = number(call, "if_primary_term")?;
@@ -100,9 +126,9 @@ fn number(call: &Call, name: &str) -> Result<Option<u64>, EsError> {
         return Ok(None);
     }
     let value = call.params.int(name, 0)?;
-    u64::try_from(value)
-        .map(Some)
-        .map_err(|_| EsError::illegal_argument(format!("[{name}] must not be below 0, was [{value}]")))
+    u64::try_from(value).map(Some).map_err(|_| {
+        EsError::illegal_argument(format!("[{name}] must not be below 0, was [{value}]"))
+    })
 }
 
 /// Whether `refresh=true`; visible at once either way.
@@ -113,33 +139,55 @@ pub fn refresh(params: &Params) -> Result<bool, EsError> {
     match params.get("refresh") {
         None | Some("false" | "wait_for") => Ok(false),
         Some("true" | "") => Ok(true),
-        Some(other) => Err(EsError::illegal_argument(format!("Unknown value for refresh: [{other}]."))),
+        Some(other) => Err(EsError::illegal_argument(format!(
+            "Unknown value for refresh: [{other}]."
+        ))),
     }
 }
 
-fn perform(call: &Call, op: WriteOp, source: Option<&Bytes>, fetch: Option<&SourceFilter>) -> Reply {
-    let options = WriteOptions { auto_create: auto_create(call.store(), &op.index) };
+fn perform(
+    call: &Call,
+    op: WriteOp,
+    source: Option<&Bytes>,
+    fetch: Option<&SourceFilter>,
+) -> Reply {
+    let options = WriteOptions {
+        auto_create: auto_create(call.store(), &op.index),
+    };
     let routing = op.routing.clone();
     let outcome = call
         .store()
         .write(vec![op], &options)
         .pop()
-        .unwrap_or_else(|| Err(StoreError::IllegalArgument { reason: "the operation was lost".to_owned() }))
+        .unwrap_or_else(|| {
+            Err(StoreError::IllegalArgument {
+                reason: "the operation was lost".to_owned(),
+            })
+        })
         .map_err(|error| document_failure(error, source, call.shape()))?;
     let mut answer = render(&outcome, refresh(&call.params)?);
     if let Some(filter) = fetch {
         answer.push_str(&fetched(call, &outcome, routing.as_deref(), filter)?);
     }
     answer.push('}');
-    let location = (outcome.result == WriteResult::Created).then(|| location(&outcome, routing.as_deref()));
+    let location =
+        (outcome.result == WriteResult::Created).then(|| location(&outcome, routing.as_deref()));
     raw(super::bulk::status_of(outcome.result), answer, location)
 }
 
 /// `Location` of a new document.
 fn location(outcome: &WriteOutcome, routing: Option<&str>) -> String {
-    let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let query = routing.map(|routing| format!("?routing={}", encode(routing))).unwrap_or_default();
-    format!("/{}/_doc/{}{query}", encode(&outcome.index), encode(&outcome.id))
+    let encode = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    let query = routing
+        .map(|routing| format!("?routing={}", encode(routing)))
+        .unwrap_or_default();
+    format!(
+        "/{}/_doc/{}{query}",
+        encode(&outcome.index),
+        encode(&outcome.id)
+    )
 }
 
 /// All but the closing brace.
@@ -155,7 +203,10 @@ fn render(outcome: &WriteOutcome, forced_refresh: bool) -> String {
     if forced_refresh && !is_noop {
         shown.insert("forced_refresh".into(), json!(true));
     }
-    shown.insert("_shards".into(), json!({"total": copies, "successful": copies, "failed": 0}));
+    shown.insert(
+        "_shards".into(),
+        json!({"total": copies, "successful": copies, "failed": 0}),
+    );
     shown.insert("_seq_no".into(), json!(outcome.seq_no));
     shown.insert("_primary_term".into(), json!(outcome.primary_term));
     let mut text = Value::Object(shown).to_string();
@@ -164,16 +215,33 @@ fn render(outcome: &WriteOutcome, forced_refresh: bool) -> String {
 }
 
 /// The `get` section that `_source` asks for after an update.
-fn fetched(call: &Call, outcome: &WriteOutcome, routing: Option<&str>, filter: &SourceFilter) -> Result<String, EsError> {
-    let Some(document) = call.store().get(&outcome.index, &outcome.id, routing)? else { return Ok(String::new()) };
-    Ok(format!(",\"get\":{{{}}}", read::found_fields(&document, Some(filter))?))
+fn fetched(
+    call: &Call,
+    outcome: &WriteOutcome,
+    routing: Option<&str>,
+    filter: &SourceFilter,
+) -> Result<String, EsError> {
+    let Some(document) = call.store().get(&outcome.index, &outcome.id, routing)? else {
+        return Ok(String::new());
+    };
+    Ok(format!(
+        ",\"get\":{{{}}}",
+        read::found_fields(&document, Some(filter))?
+    ))
 }
 
 /// Whether a missing index may be made: the cluster setting `action.auto_create_index`, a boolean or `+`/`-` patterns.
 pub fn auto_create(store: &Store, index: &str) -> bool {
     let set = store.cluster_settings();
     let key = "action.auto_create_index";
-    let Some(rule) = set.transient.get(key).or_else(|| set.persistent.get(key)).and_then(Value::as_str) else { return true };
+    let Some(rule) = set
+        .transient
+        .get(key)
+        .or_else(|| set.persistent.get(key))
+        .and_then(Value::as_str)
+    else {
+        return true;
+    };
     match rule {
         "true" => true,
         "false" => false,
@@ -191,10 +259,17 @@ pub fn auto_create(store: &Store, index: &str) -> bool {
 /// An error of the store about a document. With the source at hand, a malformed one is explained with line and column.
 pub fn document_failure(error: StoreError, source: Option<&Bytes>, shape: Shape) -> EsError {
     let malformed = matches!(&error, StoreError::MapperParsing { cause: Some(_), .. });
-    let explained = source.filter(|_| malformed).and_then(|source| body::parse(source, Format::Json, shape).err());
-    let Some(cause) = explained else { return placed(error, source, shape) };
+    let explained = source
+        .filter(|_| malformed)
+        .and_then(|source| body::parse(source, Format::Json, shape).err());
+    let Some(cause) = explained else {
+        return placed(error, source, shape);
+    };
     let text = match shape {
-        Shape::Es => format!("[1:2] failed to parse: {}", cause.reason().unwrap_or_default()),
+        Shape::Es => format!(
+            "[1:2] failed to parse: {}",
+            cause.reason().unwrap_or_default()
+        ),
         Shape::OpenSearch => "failed to parse".to_owned(),
     };
     ErrorKind::DocumentParsing.error(text).caused_by(cause)
@@ -202,13 +277,21 @@ pub fn document_failure(error: StoreError, source: Option<&Bytes>, shape: Shape)
 
 /// Elasticsearch begins the text about a field with the place of its value.
 fn placed(error: StoreError, source: Option<&Bytes>, shape: Shape) -> EsError {
-    let StoreError::MapperParsing { reason, cause } = &error else { return error.into() };
-    let named = reason.strip_prefix("failed to parse field [").and_then(|rest| rest.split(']').next());
+    let StoreError::MapperParsing { reason, cause } = &error else {
+        return error.into();
+    };
+    let named = reason
+        .strip_prefix("failed to parse field [")
+        .and_then(|rest| rest.split(']').next());
     let field = named.and_then(|path| path.rsplit('.').next());
     match (shape, field, source) {
         (Shape::Es, Some(field), Some(source)) => {
             let (line, column) = place(source, field).unwrap_or((1, 1));
-            StoreError::MapperParsing { reason: format!("[{line}:{column}] {reason}"), cause: cause.clone() }.into()
+            StoreError::MapperParsing {
+                reason: format!("[{line}:{column}] {reason}"),
+                cause: cause.clone(),
+            }
+            .into()
         }
         _ => error.into(),
     }

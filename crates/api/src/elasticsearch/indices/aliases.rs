@@ -16,7 +16,10 @@ use crate::elasticsearch::documents::failure::alias_missing;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::params::{Params, split_list};
 
-const ALL_INDICES: Defaults = Defaults { expand: Expand::ALL, ..Defaults::METADATA };
+const ALL_INDICES: Defaults = Defaults {
+    expand: Expand::ALL,
+    ..Defaults::METADATA
+};
 
 /// `GET [/{index}]/_alias[/{name}]`.
 pub fn get(call: &Call) -> Reply {
@@ -24,9 +27,16 @@ pub fn get(call: &Call) -> Reply {
     if missing.is_empty() {
         return ok(Value::Object(answer));
     }
-    let noun = if missing.len() == 1 { "alias" } else { "aliases" };
+    let noun = if missing.len() == 1 {
+        "alias"
+    } else {
+        "aliases"
+    };
     let mut body = Map::from_iter([
-        ("error".to_owned(), json!(format!("{noun} [{}] missing", missing.join(",")))),
+        (
+            "error".to_owned(),
+            json!(format!("{noun} [{}] missing", missing.join(","))),
+        ),
         ("status".to_owned(), json!(404)),
     ]);
     body.extend(answer);
@@ -47,7 +57,12 @@ pub fn exists(call: &Call) -> Reply {
 fn find(call: &Call) -> Result<(Map<String, Value>, Vec<String>), EsError> {
     call.params.check_timeouts()?;
     let names = split_list(call.arg("name"));
-    let chosen = select(call.store(), call.optional_arg("index"), &call.params, ALL_INDICES)?;
+    let chosen = select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        ALL_INDICES,
+    )?;
     let is_wanted = |alias: &str| {
         let mut wanted = names.is_empty();
         for name in &names {
@@ -65,11 +80,16 @@ fn find(call: &Call) -> Result<(Map<String, Value>, Vec<String>), EsError> {
             answer.insert(meta.name.clone(), json!({"aliases": shown}));
         }
     }
-    let is_concrete = |name: &&String| !name.contains('*') && *name != "_all" && !name.starts_with('-');
+    let is_concrete =
+        |name: &&String| !name.contains('*') && *name != "_all" && !name.starts_with('-');
     let missing: BTreeSet<&String> = names
         .iter()
         .filter(is_concrete)
-        .filter(|name| !chosen.iter().any(|meta| meta.aliases.contains_key(name.as_str())))
+        .filter(|name| {
+            !chosen
+                .iter()
+                .any(|meta| meta.aliases.contains_key(name.as_str()))
+        })
         .collect();
     Ok((answer, missing.into_iter().cloned().collect()))
 }
@@ -79,7 +99,10 @@ pub fn put(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let body = call.json()?.unwrap_or_else(|| json!({}));
     let Value::Object(body) = body else {
-        return Err(EsError::illegal_argument(format!("unknown token [{}]", token(&body))));
+        return Err(EsError::illegal_argument(format!(
+            "unknown token [{}]",
+            token(&body)
+        )));
     };
     let mut spec = Alias::default();
     for (key, value) in &body {
@@ -87,10 +110,19 @@ pub fn put(call: &Call) -> Reply {
             return Err(EsError::illegal_argument(format!("unknown field [{key}]")));
         }
     }
-    let actions: Vec<AliasAction> = select(call.store(), Some(call.arg("index")), &call.params, ALL_INDICES)?
-        .iter()
-        .map(|meta| AliasAction::Add { index: meta.name.clone(), alias: call.arg("name").to_owned(), spec: spec.clone() })
-        .collect();
+    let actions: Vec<AliasAction> = select(
+        call.store(),
+        Some(call.arg("index")),
+        &call.params,
+        ALL_INDICES,
+    )?
+    .iter()
+    .map(|meta| AliasAction::Add {
+        index: meta.name.clone(),
+        alias: call.arg("name").to_owned(),
+        spec: spec.clone(),
+    })
+    .collect();
     call.store().update_aliases(&actions)?;
     ok(json!({"acknowledged": true}))
 }
@@ -98,7 +130,12 @@ pub fn put(call: &Call) -> Reply {
 /// `DELETE /{index}/_alias/{name}`.
 pub fn delete(call: &Call) -> Reply {
     call.params.check_timeouts()?;
-    let chosen = select(call.store(), Some(call.arg("index")), &call.params, ALL_INDICES)?;
+    let chosen = select(
+        call.store(),
+        Some(call.arg("index")),
+        &call.params,
+        ALL_INDICES,
+    )?;
     let patterns = split_list(call.arg("name"));
     let actions = removals(&chosen, &patterns, None);
     if actions.is_empty() {
@@ -108,12 +145,23 @@ pub fn delete(call: &Call) -> Reply {
     ok(json!({"acknowledged": true}))
 }
 
-fn removals(indices: &[Arc<IndexMeta>], patterns: &[String], must_exist: Option<bool>) -> Vec<AliasAction> {
+fn removals(
+    indices: &[Arc<IndexMeta>],
+    patterns: &[String],
+    must_exist: Option<bool>,
+) -> Vec<AliasAction> {
     let mut actions = Vec::new();
     for meta in indices {
         for alias in meta.aliases.keys() {
-            if patterns.iter().any(|pattern| pattern == "_all" || matches(pattern, alias)) {
-                actions.push(AliasAction::Remove { index: meta.name.clone(), alias: alias.clone(), must_exist });
+            if patterns
+                .iter()
+                .any(|pattern| pattern == "_all" || matches(pattern, alias))
+            {
+                actions.push(AliasAction::Remove {
+                    index: meta.name.clone(),
+                    alias: alias.clone(),
+                    must_exist,
+                });
             }
         }
     }
@@ -136,12 +184,23 @@ struct Step {
 pub fn update(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let body = call.required_json()?;
-    let steps = body.get("actions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    if let Some(key) = body.as_object().into_iter().flat_map(Map::keys).find(|key| *key != "actions") {
+    let steps = body
+        .get("actions")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    if let Some(key) = body
+        .as_object()
+        .into_iter()
+        .flat_map(Map::keys)
+        .find(|key| *key != "actions")
+    {
         return Err(ErrorKind::XContentParse.error(format!("[aliases] unknown field [{key}]")));
     }
     if steps.is_empty() {
-        return Err(EsError::validation(&["Must specify at least one alias action"]));
+        return Err(EsError::validation(&[
+            "Must specify at least one alias action",
+        ]));
     }
     let mut actions = Vec::new();
     let mut results = Vec::new();
@@ -149,7 +208,8 @@ pub fn update(call: &Call) -> Reply {
     for value in steps {
         let step = parse_step(value)?;
         let found = bind(call, &step)?;
-        let error = (step.verb == "remove" && found.is_empty()).then(|| alias_missing(&step.aliases.join(",")));
+        let error = (step.verb == "remove" && found.is_empty())
+            .then(|| alias_missing(&step.aliases.join(",")));
         results.push(result_of(&step, error.as_ref(), call.shape()));
         match error {
             Some(error) if step.must_exist == Some(true) => return Err(error),
@@ -184,11 +244,28 @@ fn result_of(step: &Step, error: Option<&EsError>, shape: Shape) -> Value {
 
 fn bind(call: &Call, step: &Step) -> Result<Vec<AliasAction>, EsError> {
     let expression = step.indices.join(",");
-    let defaults = if step.verb == "remove_index" { Defaults { aliases: false, ..ALL_INDICES } } else { ALL_INDICES };
-    let chosen = select(call.store(), Some(&expression), &Params::default(), defaults)?;
+    let defaults = if step.verb == "remove_index" {
+        Defaults {
+            aliases: false,
+            ..ALL_INDICES
+        }
+    } else {
+        ALL_INDICES
+    };
+    let chosen = select(
+        call.store(),
+        Some(&expression),
+        &Params::default(),
+        defaults,
+    )?;
     Ok(match step.verb.as_str() {
         "remove" => removals(&chosen, &step.aliases, step.must_exist),
-        "remove_index" => chosen.iter().map(|meta| AliasAction::RemoveIndex { index: meta.name.clone() }).collect(),
+        "remove_index" => chosen
+            .iter()
+            .map(|meta| AliasAction::RemoveIndex {
+                index: meta.name.clone(),
+            })
+            .collect(),
         _ => chosen
             .iter()
             .flat_map(|meta| {
@@ -206,35 +283,56 @@ fn bind(call: &Call, step: &Step) -> Result<Vec<AliasAction>, EsError> {
 fn parse_step(value: &Value) -> Result<Step, EsError> {
     let entry = value.as_object().and_then(|object| object.iter().next());
     let Some((verb, Value::Object(fields))) = entry else {
-        return Err(ErrorKind::XContentParse.error("[aliases] each action must be an object with one of [add], [remove], [remove_index]"));
+        return Err(ErrorKind::XContentParse.error(
+            "[aliases] each action must be an object with one of [add], [remove], [remove_index]",
+        ));
     };
     if !matches!(verb.as_str(), "add" | "remove" | "remove_index") {
-        return Err(ErrorKind::XContentParse.error(format!("[alias_action] unknown field [{verb}]")));
+        return Err(
+            ErrorKind::XContentParse.error(format!("[alias_action] unknown field [{verb}]"))
+        );
     }
-    let mut step = Step { verb: verb.clone(), ..Step::default() };
+    let mut step = Step {
+        verb: verb.clone(),
+        ..Step::default()
+    };
     for (key, value) in fields {
         match key.as_str() {
             "index" | "indices" => step.indices.extend(strings(key, value)?),
-            "alias" | "aliases" if verb != "remove_index" => step.aliases.extend(strings(key, value)?),
+            "alias" | "aliases" if verb != "remove_index" => {
+                step.aliases.extend(strings(key, value)?)
+            }
             "must_exist" => step.must_exist = value.as_bool(),
             _ if verb == "add" && set_property(&mut step.spec, key, value)? => {}
-            _ => return Err(ErrorKind::XContentParse.error(format!("[{verb}] unknown field [{key}]"))),
+            _ => {
+                return Err(
+                    ErrorKind::XContentParse.error(format!("[{verb}] unknown field [{key}]"))
+                );
+            }
         }
     }
     if step.indices.is_empty() {
-        return Err(EsError::illegal_argument("One of [index] or [indices] is required"));
+        return Err(EsError::illegal_argument(
+            "One of [index] or [indices] is required",
+        ));
     }
     if step.aliases.is_empty() && verb != "remove_index" {
-        return Err(EsError::illegal_argument("One of [alias] or [aliases] is required"));
+        return Err(EsError::illegal_argument(
+            "One of [alias] or [aliases] is required",
+        ));
     }
     Ok(step)
 }
 
 fn strings(key: &str, value: &Value) -> Result<Vec<String>, EsError> {
-    let wrong = || EsError::illegal_argument(format!("[{key}] must be a string or a list of strings"));
+    let wrong =
+        || EsError::illegal_argument(format!("[{key}] must be a string or a list of strings"));
     match value {
         Value::String(one) => Ok(vec![one.clone()]),
-        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect(),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong))
+            .collect(),
         _ => Err(wrong()),
     }
 }
@@ -245,7 +343,10 @@ fn set_property(spec: &mut Alias, key: &str, value: &Value) -> Result<bool, EsEr
         Value::String(text) => Ok(Some(text.clone())),
         Value::Number(number) => Ok(Some(number.to_string())),
         Value::Null => Ok(None),
-        other => Err(EsError::illegal_argument(format!("[{key}] must be a string, found [{}]", token(other)))),
+        other => Err(EsError::illegal_argument(format!(
+            "[{key}] must be a string, found [{}]",
+            token(other)
+        ))),
     };
     match key {
         "filter" => spec.filter = (!value.is_null()).then(|| value.clone()),
@@ -270,16 +371,28 @@ mod tests {
     fn routing_sets_both_directions() {
         let step = parse_step(&json!({"add": {"index": "i", "aliases": ["a", "b"], "routing": 7, "filter": {"match_all": {}}}})).unwrap();
         assert_eq!(step.aliases, ["a", "b"]);
-        assert_eq!((step.spec.index_routing.as_deref(), step.spec.search_routing.as_deref()), (Some("7"), Some("7")));
+        assert_eq!(
+            (
+                step.spec.index_routing.as_deref(),
+                step.spec.search_routing.as_deref()
+            ),
+            (Some("7"), Some("7"))
+        );
         assert!(step.spec.filter.is_some());
     }
 
     #[test]
     fn unknown_words_are_named() {
         let reason = |value: Value| parse_step(&value).err().unwrap().to_string();
-        assert!(reason(json!({"add": {"index": "i", "alias": "a", "nosuch": 1}})).contains("[add] unknown field [nosuch]"));
+        assert!(
+            reason(json!({"add": {"index": "i", "alias": "a", "nosuch": 1}}))
+                .contains("[add] unknown field [nosuch]")
+        );
         assert!(reason(json!({"rename": {}})).contains("unknown field [rename]"));
         assert!(reason(json!({"remove": {"index": "i"}})).contains("[alias]"));
-        assert!(reason(json!({"remove": {"index": "i", "alias": "a", "filter": {}}})).contains("unknown field [filter]"));
+        assert!(
+            reason(json!({"remove": {"index": "i", "alias": "a", "filter": {}}}))
+                .contains("unknown field [filter]")
+        );
     }
 }

@@ -19,10 +19,22 @@ pub fn all(mappings: &Value) -> Vec<(String, Value)> {
     found
 }
 
-fn collect(mapping: &Value, prefix: &str, below: &str, depth: usize, found: &mut Vec<(String, Value)>) {
-    let Some(Value::Object(fields)) = mapping.get(below).filter(|_| depth < MAX_DEPTH) else { return };
+fn collect(
+    mapping: &Value,
+    prefix: &str,
+    below: &str,
+    depth: usize,
+    found: &mut Vec<(String, Value)>,
+) {
+    let Some(Value::Object(fields)) = mapping.get(below).filter(|_| depth < MAX_DEPTH) else {
+        return;
+    };
     for (name, field) in fields {
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let path = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
         collect(field, &path, "properties", depth + 1, found);
         collect(field, &path, "fields", depth + 1, found);
         found.push((path, field.clone()));
@@ -34,12 +46,16 @@ pub fn field_caps(call: &Call) -> Reply {
     let body = call.json()?.unwrap_or_else(|| json!({}));
     for key in body.as_object().into_iter().flat_map(Map::keys) {
         if key != "fields" {
-            return Err(EsError::illegal_argument(format!("[{key}] in [_field_caps] is not supported by this server")));
+            return Err(EsError::illegal_argument(format!(
+                "[{key}] in [_field_caps] is not supported by this server"
+            )));
         }
     }
     let mut patterns = call.params.list("fields");
     match body.get("fields") {
-        Some(Value::Array(items)) => patterns.extend(items.iter().filter_map(Value::as_str).map(str::to_owned)),
+        Some(Value::Array(items)) => {
+            patterns.extend(items.iter().filter_map(Value::as_str).map(str::to_owned))
+        }
         Some(Value::String(one)) => patterns.push(one.clone()),
         _ => {}
     }
@@ -47,14 +63,32 @@ pub fn field_caps(call: &Call) -> Reply {
         return Err(EsError::validation(&["no fields specified"]));
     }
     let include_unmapped = call.params.bool("include_unmapped", false)?;
-    let chosen = select(call.store(), call.optional_arg("index"), &call.params, Defaults::DOCUMENTS)?;
+    let chosen = select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::DOCUMENTS,
+    )?;
     let mut by_field: BTreeMap<String, BTreeMap<String, Vec<&str>>> = BTreeMap::new();
     for meta in &chosen {
         for (name, mapping) in all(&meta.mappings) {
             if patterns.iter().any(|pattern| matches(pattern, &name)) {
-                let default = if mapping.get("properties").is_some() { "object" } else { "text" };
-                let kind = mapping.get("type").and_then(Value::as_str).unwrap_or(default).to_owned();
-                by_field.entry(name).or_default().entry(kind).or_default().push(&meta.name);
+                let default = if mapping.get("properties").is_some() {
+                    "object"
+                } else {
+                    "text"
+                };
+                let kind = mapping
+                    .get("type")
+                    .and_then(Value::as_str)
+                    .unwrap_or(default)
+                    .to_owned();
+                by_field
+                    .entry(name)
+                    .or_default()
+                    .entry(kind)
+                    .or_default()
+                    .push(&meta.name);
             }
         }
     }
@@ -63,7 +97,11 @@ pub fn field_caps(call: &Call) -> Reply {
         let mapped: usize = kinds.values().map(Vec::len).sum();
         if include_unmapped && mapped < chosen.len() {
             let having: Vec<&str> = kinds.values().flatten().copied().collect();
-            let lacking = chosen.iter().map(|meta| meta.name.as_str()).filter(|index| !having.contains(index)).collect();
+            let lacking = chosen
+                .iter()
+                .map(|meta| meta.name.as_str())
+                .filter(|index| !having.contains(index))
+                .collect();
             kinds.insert("unmapped".to_owned(), lacking);
         }
         let is_ambiguous = kinds.len() > 1;

@@ -20,7 +20,9 @@ pub fn create(call: &Call) -> Reply {
     let body = match call.json() {
         Ok(body) => body.unwrap_or_else(|| json!({})),
         Err(error) if call.shape() == Shape::OpenSearch => {
-            return Err(ErrorKind::Parse.error("Failed to parse content to map").caused_by(error));
+            return Err(ErrorKind::Parse
+                .error("Failed to parse content to map")
+                .caused_by(error));
         }
         Err(error) => return Err(error),
     };
@@ -36,16 +38,26 @@ pub fn create(call: &Call) -> Reply {
         return Err(ErrorKind::Parse.error(format!("unknown key [{key}] for create index")));
     }
     settings::check_new(&spec.settings)?;
-    mapping_types::check(&spec.mappings, call.shape()).map_err(|error| in_frame(error, call.shape()))?;
-    let meta = call.store().create_index(&name, spec).map_err(|error| mapping_failure(error, call.shape(), true))?;
+    mapping_types::check(&spec.mappings, call.shape())
+        .map_err(|error| in_frame(error, call.shape()))?;
+    let meta = call
+        .store()
+        .create_index(&name, spec)
+        .map_err(|error| mapping_failure(error, call.shape(), true))?;
     ok(json!({"acknowledged": true, "shards_acknowledged": true, "index": meta.name}))
 }
 
 /// Mistakes in mappings have a class of their own, and on creation a frame around them.
 pub fn mapping_failure(error: StoreError, shape: Shape, is_creation: bool) -> EsError {
-    let StoreError::MapperParsing { reason, .. } = error else { return error.into() };
+    let StoreError::MapperParsing { reason, .. } = error else {
+        return error.into();
+    };
     let inner = ErrorKind::MapperParsing.error(reason);
-    if is_creation { in_frame(inner, shape) } else { inner }
+    if is_creation {
+        in_frame(inner, shape)
+    } else {
+        inner
+    }
 }
 
 fn in_frame(inner: EsError, shape: Shape) -> EsError {
@@ -54,12 +66,19 @@ fn in_frame(inner: EsError, shape: Shape) -> EsError {
         Shape::OpenSearch => "Failed to parse mapping [_doc]: ",
     };
     let reason = inner.reason().unwrap_or_default().to_owned();
-    ErrorKind::MapperParsing.error(format!("{lead}{reason}")).caused_by(inner)
+    ErrorKind::MapperParsing
+        .error(format!("{lead}{reason}"))
+        .caused_by(inner)
 }
 
 /// `HEAD /{index}`.
 pub fn exists(call: &Call) -> Reply {
-    match select(call.store(), Some(call.arg("index")), &call.params, Defaults::METADATA) {
+    match select(
+        call.store(),
+        Some(call.arg("index")),
+        &call.params,
+        Defaults::METADATA,
+    ) {
         Ok(found) if !found.is_empty() => empty(200),
         Ok(_) => empty(404),
         Err(error) if error.kind() == Some(ErrorKind::IndexNotFound) => empty(404),
@@ -72,12 +91,22 @@ pub fn get(call: &Call) -> Reply {
     let flat = call.params.bool("flat_settings", false)?;
     let defaults = call.params.bool("include_defaults", false)?;
     let features = call.params.list("features");
-    if let Some(other) = features.iter().find(|name| !matches!(name.as_str(), "aliases" | "mappings" | "settings")) {
-        return Err(EsError::illegal_argument(format!("Invalid features specified [{other}]")));
+    if let Some(other) = features
+        .iter()
+        .find(|name| !matches!(name.as_str(), "aliases" | "mappings" | "settings"))
+    {
+        return Err(EsError::illegal_argument(format!(
+            "Invalid features specified [{other}]"
+        )));
     }
     let wanted = |name: &str| features.is_empty() || features.iter().any(|feature| feature == name);
     let mut answer = Map::new();
-    for meta in select(call.store(), Some(call.arg("index")), &call.params, Defaults::METADATA)? {
+    for meta in select(
+        call.store(),
+        Some(call.arg("index")),
+        &call.params,
+        Defaults::METADATA,
+    )? {
         let mut one = Map::new();
         if wanted("aliases") {
             one.insert("aliases".into(), render::aliases(&meta)?);
@@ -104,12 +133,18 @@ pub fn delete(call: &Call) -> Reply {
         return Err(EsError::validation(&["index / indices is missing"]));
     }
     refuse_wildcards(call, expression)?;
-    let chosen = select(call.store(), Some(expression), &call.params, Defaults::DELETE)
-        .map_err(|error| explain_alias(call, error))?;
+    let chosen = select(
+        call.store(),
+        Some(expression),
+        &call.params,
+        Defaults::DELETE,
+    )
+    .map_err(|error| explain_alias(call, error))?;
     refuse_while_snapshotted(call, &chosen, "delete")?;
     for meta in &chosen {
         if meta.state == IndexState::Restoring {
-            call.wait(call.engine().cancel_restore_of(&meta.name)).map_err(|error| from_engine(error, call.shape()))?;
+            call.wait(call.engine().cancel_restore_of(&meta.name))
+                .map_err(|error| from_engine(error, call.shape()))?;
             continue;
         }
         match call.store().delete_index(&meta.name) {
@@ -126,8 +161,20 @@ pub fn open(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let expression = call.arg("index");
     refuse_wildcards(call, expression)?;
-    let closed = Expand { open: false, closed: true, hidden: false };
-    for meta in select(call.store(), Some(expression), &call.params, Defaults { expand: closed, ..Defaults::METADATA })? {
+    let closed = Expand {
+        open: false,
+        closed: true,
+        hidden: false,
+    };
+    for meta in select(
+        call.store(),
+        Some(expression),
+        &call.params,
+        Defaults {
+            expand: closed,
+            ..Defaults::METADATA
+        },
+    )? {
         call.store().open_index(&meta.name)?;
     }
     ok(json!({"acknowledged": true, "shards_acknowledged": true}))
@@ -138,11 +185,22 @@ pub fn close(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let expression = call.arg("index");
     refuse_wildcards(call, expression)?;
-    let chosen = select(call.store(), Some(expression), &call.params, Defaults::METADATA)?;
-    let restoring: Vec<_> = chosen.iter().filter(|meta| meta.state == IndexState::Restoring).cloned().collect();
+    let chosen = select(
+        call.store(),
+        Some(expression),
+        &call.params,
+        Defaults::METADATA,
+    )?;
+    let restoring: Vec<_> = chosen
+        .iter()
+        .filter(|meta| meta.state == IndexState::Restoring)
+        .cloned()
+        .collect();
     if !restoring.is_empty() {
         let names = with_uuids(&restoring);
-        return Err(EsError::illegal_argument(format!("Cannot close indices that are being restored: [{names}]")));
+        return Err(EsError::illegal_argument(format!(
+            "Cannot close indices that are being restored: [{names}]"
+        )));
     }
     refuse_while_snapshotted(call, &chosen, "close")?;
     let mut closed = Map::new();
@@ -158,11 +216,18 @@ pub fn close(call: &Call) -> Reply {
 fn refuse_wildcards(call: &Call, expression: &str) -> Result<(), EsError> {
     const SETTING: &str = "action.destructive_requires_name";
     let set = call.store().cluster_settings();
-    let given = set.transient.get(SETTING).or_else(|| set.persistent.get(SETTING));
+    let given = set
+        .transient
+        .get(SETTING)
+        .or_else(|| set.persistent.get(SETTING));
     let names_required = given.map_or(call.shape() == Shape::Es, |value| value == "true");
-    let is_broad = expression.contains('*') || expression.split(',').any(|item| item == "_all") || expression.is_empty();
+    let is_broad = expression.contains('*')
+        || expression.split(',').any(|item| item == "_all")
+        || expression.is_empty();
     if names_required && is_broad {
-        return Err(EsError::illegal_argument("Wildcard expressions or all indices are not allowed"));
+        return Err(EsError::illegal_argument(
+            "Wildcard expressions or all indices are not allowed",
+        ));
     }
     Ok(())
 }
@@ -173,7 +238,10 @@ fn explain_alias(call: &Call, error: EsError) -> EsError {
         return error;
     }
     let indices = call.store().indices();
-    let named = call.arg("index").split(',').find(|item| indices.iter().any(|meta| meta.aliases.contains_key(*item)));
+    let named = call
+        .arg("index")
+        .split(',')
+        .find(|item| indices.iter().any(|meta| meta.aliases.contains_key(*item)));
     match named {
         Some(alias) => EsError::illegal_argument(format!(
             "The provided expression [{alias}] matches an alias, specify the corresponding concrete indices instead."
@@ -182,9 +250,17 @@ fn explain_alias(call: &Call, error: EsError) -> EsError {
     }
 }
 
-fn refuse_while_snapshotted(call: &Call, chosen: &[Arc<IndexMeta>], verb: &str) -> Result<(), EsError> {
+fn refuse_while_snapshotted(
+    call: &Call,
+    chosen: &[Arc<IndexMeta>],
+    verb: &str,
+) -> Result<(), EsError> {
     let busy = call.engine().indices_in_snapshots();
-    let held: Vec<_> = chosen.iter().filter(|meta| busy.contains(&meta.name)).cloned().collect();
+    let held: Vec<_> = chosen
+        .iter()
+        .filter(|meta| busy.contains(&meta.name))
+        .cloned()
+        .collect();
     if held.is_empty() {
         return Ok(());
     }
@@ -195,6 +271,9 @@ fn refuse_while_snapshotted(call: &Call, chosen: &[Arc<IndexMeta>], verb: &str) 
 }
 
 fn with_uuids(indices: &[Arc<IndexMeta>]) -> String {
-    let names: Vec<String> = indices.iter().map(|meta| format!("[{}/{}]", meta.name, meta.uuid)).collect();
+    let names: Vec<String> = indices
+        .iter()
+        .map(|meta| format!("[{}/{}]", meta.name, meta.uuid))
+        .collect();
     names.join(", ")
 }

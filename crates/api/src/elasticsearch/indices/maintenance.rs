@@ -16,7 +16,12 @@ use crate::elasticsearch::errors::EsError;
 
 /// `POST|GET [/{index}]/_refresh`.
 pub fn refresh(call: &Call) -> Reply {
-    let chosen = select(call.store(), call.optional_arg("index"), &call.params, Defaults::DOCUMENTS)?;
+    let chosen = select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::DOCUMENTS,
+    )?;
     ok(json!({"_shards": render::shards_header(&chosen)}))
 }
 
@@ -24,7 +29,12 @@ pub fn refresh(call: &Call) -> Reply {
 pub fn flush(call: &Call) -> Reply {
     call.params.bool("force", false)?;
     call.params.bool("wait_if_ongoing", true)?;
-    let chosen = select(call.store(), call.optional_arg("index"), &call.params, Defaults::DOCUMENTS)?;
+    let chosen = select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::DOCUMENTS,
+    )?;
     call.store().flush()?;
     ok(json!({"_shards": render::shards_header(&chosen)}))
 }
@@ -35,15 +45,27 @@ pub fn force_merge(call: &Call) -> Reply {
     call.params.bool("flush", true)?;
     call.params.bool("wait_for_completion", true)?;
     if expunge && call.params.int("max_num_segments", -1)? != -1 {
-        return Err(EsError::validation(&["cannot set only_expunge_deletes and max_num_segments at the same time, those two parameters are mutually exclusive"]));
+        return Err(EsError::validation(&[
+            "cannot set only_expunge_deletes and max_num_segments at the same time, those two parameters are mutually exclusive",
+        ]));
     }
-    let chosen = select(call.store(), call.optional_arg("index"), &call.params, Defaults::DOCUMENTS)?;
+    let chosen = select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::DOCUMENTS,
+    )?;
     ok(json!({"_shards": render::shards_header(&chosen)}))
 }
 
 /// `GET [/{index}]/_segments`: the store keeps none.
 pub fn segments(call: &Call) -> Reply {
-    let chosen = select(call.store(), call.optional_arg("index"), &call.params, Defaults::DOCUMENTS)?;
+    let chosen = select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::DOCUMENTS,
+    )?;
     let mut indices = Map::new();
     for meta in &chosen {
         let shards: Map<String, Value> = (0..meta.shards)
@@ -67,36 +89,62 @@ pub fn resolve(call: &Call) -> Reply {
     let expand = targets::expand(call.params.get("expand_wildcards"), Expand::OPEN)?;
     let names = resolve_names(call.arg("name"))?;
     let all = call.store().indices();
-    let defaults = Defaults { expand, aliases: false, ..Defaults::METADATA };
+    let defaults = Defaults {
+        expand,
+        aliases: false,
+        ..Defaults::METADATA
+    };
     let mut aliases: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for meta in &all {
-        for alias in meta.aliases.keys().filter(|alias| names.iter().any(|name| name == "_all" || matches(name, alias))) {
+        for alias in meta.aliases.keys().filter(|alias| {
+            names
+                .iter()
+                .any(|name| name == "_all" || matches(name, alias))
+        }) {
             aliases.entry(alias).or_default().push(&meta.name);
         }
     }
     // An alias by its name is found above; only what is neither index nor alias is missing.
-    let of_indices: Vec<String> = names.iter().filter(|name| !aliases.contains_key(name.as_str())).cloned().collect();
+    let of_indices: Vec<String> = names
+        .iter()
+        .filter(|name| !aliases.contains_key(name.as_str()))
+        .cloned()
+        .collect();
     let chosen = if of_indices.is_empty() {
         Vec::new()
     } else {
-        select(call.store(), Some(&of_indices.join(",")), &call.params, defaults)?
+        select(
+            call.store(),
+            Some(&of_indices.join(",")),
+            &call.params,
+            defaults,
+        )?
     };
     let indices: Vec<Value> = chosen
         .iter()
         .map(|meta| {
-            let mut attributes = vec![if meta.state == IndexState::Closed { "closed" } else { "open" }];
+            let mut attributes = vec![if meta.state == IndexState::Closed {
+                "closed"
+            } else {
+                "open"
+            }];
             if meta.is_hidden() {
                 attributes.push("hidden");
             }
             let mut one = Map::from_iter([("name".to_owned(), json!(meta.name))]);
             if !meta.aliases.is_empty() {
-                one.insert("aliases".into(), json!(meta.aliases.keys().collect::<Vec<_>>()));
+                one.insert(
+                    "aliases".into(),
+                    json!(meta.aliases.keys().collect::<Vec<_>>()),
+                );
             }
             one.insert("attributes".into(), json!(attributes));
             Value::Object(one)
         })
         .collect();
-    let aliases: Vec<Value> =
-        aliases.into_iter().map(|(alias, indices)| json!({"name": alias, "indices": indices})).collect();
+    let aliases: Vec<Value> = aliases
+        .into_iter()
+        .map(|(alias, indices)| json!({"name": alias, "indices": indices}))
+        .collect();
     ok(json!({"indices": indices, "aliases": aliases, "data_streams": []}))
 }

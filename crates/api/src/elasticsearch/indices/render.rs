@@ -7,14 +7,26 @@ use snapkeep_store::{IndexMeta, Settings};
 use crate::elasticsearch::errors::{ErrorKind, EsError};
 
 /// Settings that hold without being set, as far as this server knows them.
-const DEFAULTS: [(&str, &str); 3] =
-    [("index.hidden", "false"), ("index.max_result_window", "10000"), ("index.refresh_interval", "1s")];
+const DEFAULTS: [(&str, &str); 3] = [
+    ("index.hidden", "false"),
+    ("index.max_result_window", "10000"),
+    ("index.refresh_interval", "1s"),
+];
 
 /// `{"index":{…}}`, or the dotted keys; only keys that match one of `names`, when there are any.
 pub fn settings(meta: &IndexMeta, flat: bool, names: &[String]) -> Value {
-    let is_wanted = |key: &str| names.is_empty() || names.iter().any(|name| matches(name, key) || name == "_all");
-    let kept: Settings =
-        meta.settings.iter().filter(|(key, _)| is_wanted(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+    let is_wanted = |key: &str| {
+        names.is_empty()
+            || names
+                .iter()
+                .any(|name| matches(name, key) || name == "_all")
+    };
+    let kept: Settings = meta
+        .settings
+        .iter()
+        .filter(|(key, _)| is_wanted(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     shaped(&kept, flat)
 }
 
@@ -54,7 +66,11 @@ fn insert(map: &mut Map<String, Value>, key: &str, value: &Value) {
 
 /// `{}` rather than null.
 pub fn mappings(meta: &IndexMeta) -> Value {
-    if meta.mappings.is_null() { json!({}) } else { meta.mappings.clone() }
+    if meta.mappings.is_null() {
+        json!({})
+    } else {
+        meta.mappings.clone()
+    }
 }
 
 /// All aliases of the index, by name.
@@ -72,8 +88,9 @@ pub fn aliases(meta: &IndexMeta) -> Result<Value, EsError> {
 pub fn aliases_where(meta: &IndexMeta, is_wanted: impl Fn(&str) -> bool) -> Result<Value, EsError> {
     let mut shown = Map::new();
     for (name, alias) in meta.aliases.iter().filter(|(name, _)| is_wanted(name)) {
-        let value = serde_json::to_value(alias)
-            .map_err(|error| ErrorKind::Exception.error(format!("cannot show alias [{name}]: {error}")))?;
+        let value = serde_json::to_value(alias).map_err(|error| {
+            ErrorKind::Exception.error(format!("cannot show alias [{name}]: {error}"))
+        })?;
         shown.insert(name.clone(), value);
     }
     Ok(Value::Object(shown))
@@ -82,7 +99,10 @@ pub fn aliases_where(meta: &IndexMeta, is_wanted: impl Fn(&str) -> bool) -> Resu
 /// `_shards` of a broadcast: replicas are counted but never there.
 pub fn shards_header(indices: &[std::sync::Arc<IndexMeta>]) -> Value {
     let successful: u64 = indices.iter().map(|meta| u64::from(meta.shards)).sum();
-    let total: u64 = indices.iter().map(|meta| u64::from(meta.shards) * (1 + u64::from(meta.replicas))).sum();
+    let total: u64 = indices
+        .iter()
+        .map(|meta| u64::from(meta.shards) * (1 + u64::from(meta.replicas)))
+        .sum();
     json!({"total": total, "successful": successful, "failed": 0})
 }
 
@@ -92,9 +112,16 @@ mod tests {
 
     #[test]
     fn settings_are_shown_as_a_tree_or_flat() {
-        let flat: Settings =
-            [("index.a", "1"), ("index.a.b", "2"), ("index.c.d", "3")].map(|(k, v)| (k.to_owned(), Value::from(v))).into();
-        assert_eq!(shaped(&flat, false), json!({"index": {"a": "1", "a.b": "2", "c": {"d": "3"}}}));
-        assert_eq!(shaped(&flat, true), json!({"index.a": "1", "index.a.b": "2", "index.c.d": "3"}));
+        let flat: Settings = [("index.a", "1"), ("index.a.b", "2"), ("index.c.d", "3")]
+            .map(|(k, v)| (k.to_owned(), Value::from(v)))
+            .into();
+        assert_eq!(
+            shaped(&flat, false),
+            json!({"index": {"a": "1", "a.b": "2", "c": {"d": "3"}}})
+        );
+        assert_eq!(
+            shaped(&flat, true),
+            json!({"index.a": "1", "index.a.b": "2", "index.c.d": "3"})
+        );
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::lifecycle::mapping_failure;
-use super::{mapping_types, render};
 use super::targets::{Defaults, select};
+use super::{mapping_types, render};
 use crate::elasticsearch::call::{Call, Reply, ok};
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
@@ -12,25 +12,106 @@ use crate::elasticsearch::params::split_list;
 
 /// First parts of the index settings that Elasticsearch and OpenSearch know, after `index.`.
 const KNOWN: &[&str] = &[
-    "allocation", "analysis", "analyze", "append_only", "auto_expand_replicas", "blocks", "bloom_filter_for_id_field", "check_on_startup",
-    "codec", "composite_index", "compound_format", "creation_date", "data_path", "default_pipeline", "fielddata", "final_pipeline", "flush_after_merge", "format",
-    "gc_deletes", "hidden", "highlight", "history", "indexing", "knn", "lifecycle", "load_fixed_bitset_filters_eagerly", "look_ahead_time",
-    "look_back_time", "mapper", "mapping", "max_adjacency_matrix_filters", "max_docvalue_fields_search", "max_inner_result_window",
-    "max_ngram_diff", "max_refresh_listeners", "max_regex_length", "max_rescore_window", "max_result_window",
-    "max_script_fields", "max_shingle_diff", "max_slices_per_pit", "max_slices_per_scroll", "max_terms_count", "merge", "mode", "number_of_replicas",
-    "number_of_routing_shards", "number_of_shards", "optimize_auto_generated_id", "plugins", "priority", "provided_name", "query",
-    "recovery", "refresh_interval", "remote_store", "replication", "requests", "resize", "routing", "routing_partition_size", "routing_path",
-    "search", "search_throttled", "seq_no", "shard", "shard_limit", "similarity", "soft_deletes", "sort", "store", "time_series", "translog",
-    "unassigned", "unreferenced_file_cleanup", "uuid", "verified_before_close", "version", "warmer", "write",
+    "allocation",
+    "analysis",
+    "analyze",
+    "append_only",
+    "auto_expand_replicas",
+    "blocks",
+    "bloom_filter_for_id_field",
+    "check_on_startup",
+    "codec",
+    "composite_index",
+    "compound_format",
+    "creation_date",
+    "data_path",
+    "default_pipeline",
+    "fielddata",
+    "final_pipeline",
+    "flush_after_merge",
+    "format",
+    "gc_deletes",
+    "hidden",
+    "highlight",
+    "history",
+    "indexing",
+    "knn",
+    "lifecycle",
+    "load_fixed_bitset_filters_eagerly",
+    "look_ahead_time",
+    "look_back_time",
+    "mapper",
+    "mapping",
+    "max_adjacency_matrix_filters",
+    "max_docvalue_fields_search",
+    "max_inner_result_window",
+    "max_ngram_diff",
+    "max_refresh_listeners",
+    "max_regex_length",
+    "max_rescore_window",
+    "max_result_window",
+    "max_script_fields",
+    "max_shingle_diff",
+    "max_slices_per_pit",
+    "max_slices_per_scroll",
+    "max_terms_count",
+    "merge",
+    "mode",
+    "number_of_replicas",
+    "number_of_routing_shards",
+    "number_of_shards",
+    "optimize_auto_generated_id",
+    "plugins",
+    "priority",
+    "provided_name",
+    "query",
+    "recovery",
+    "refresh_interval",
+    "remote_store",
+    "replication",
+    "requests",
+    "resize",
+    "routing",
+    "routing_partition_size",
+    "routing_path",
+    "search",
+    "search_throttled",
+    "seq_no",
+    "shard",
+    "shard_limit",
+    "similarity",
+    "soft_deletes",
+    "sort",
+    "store",
+    "time_series",
+    "translog",
+    "unassigned",
+    "unreferenced_file_cleanup",
+    "uuid",
+    "verified_before_close",
+    "version",
+    "warmer",
+    "write",
 ];
 
 /// Made by the server.
-const PRIVATE: &[&str] = &["index.uuid", "index.provided_name", "index.version.created", "index.creation_date"];
+const PRIVATE: &[&str] = &[
+    "index.uuid",
+    "index.provided_name",
+    "index.version.created",
+    "index.creation_date",
+];
 
 /// Fixed while an index is open.
 const STATIC: &[&str] = &[
-    "index.number_of_shards", "index.routing_partition_size", "index.number_of_routing_shards", "index.codec", "index.soft_deletes.enabled",
-    "index.check_on_startup", "index.load_fixed_bitset_filters_eagerly", "index.store.type",
+    "index.number_of_shards",
+    "index.routing_partition_size",
+    "index.number_of_routing_shards",
+    "index.codec",
+    "index.soft_deletes.enabled",
+    "index.check_on_startup",
+    "index.load_fixed_bitset_filters_eagerly",
+    "index.store.type",
 ];
 
 /// Dotted names in a settings body, with `index.` in front.
@@ -38,7 +119,11 @@ fn names(settings: &Value, prefix: &str, into: &mut Vec<String>) {
     match settings {
         Value::Object(map) => {
             for (key, value) in map {
-                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                let path = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
                 names(value, &path, into);
             }
         }
@@ -57,14 +142,20 @@ pub fn check_new(settings: &Value) -> Result<(), EsError> {
         names(settings, "", &mut given);
     }
     if let Some(private) = given.iter().find(|name| PRIVATE.contains(&name.as_str())) {
-        return Err(EsError::validation(&[&format!("private index setting [{private}] can not be set explicitly")]));
+        return Err(EsError::validation(&[&format!(
+            "private index setting [{private}] can not be set explicitly"
+        )]));
     }
     check_known(&given)
 }
 
 fn check_known(given: &[String]) -> Result<(), EsError> {
     let is_known = |name: &String| {
-        let first = name.trim_start_matches("index.").split('.').next().unwrap_or_default();
+        let first = name
+            .trim_start_matches("index.")
+            .split('.')
+            .next()
+            .unwrap_or_default();
         KNOWN.contains(&first)
     };
     match given.iter().find(|name| !is_known(name)) {
@@ -82,7 +173,12 @@ pub fn get_settings(call: &Call) -> Reply {
     let with_defaults = call.params.bool("include_defaults", false)?;
     let names = split_list(call.arg("name"));
     let mut answer = Map::new();
-    for meta in select(call.store(), call.optional_arg("index"), &call.params, Defaults::METADATA_ALL)? {
+    for meta in select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::METADATA_ALL,
+    )? {
         let shown = render::settings(&meta, flat, &names);
         if shown.as_object().is_some_and(Map::is_empty) && !names.is_empty() {
             continue;
@@ -102,7 +198,10 @@ pub fn put_settings(call: &Call) -> Reply {
     let preserve = call.params.bool("preserve_existing", false)?;
     let reopen = call.params.bool("reopen", false)?;
     let mut body = call.required_json()?;
-    if let Some(inner) = body.as_object_mut().and_then(|object| object.remove("settings")) {
+    if let Some(inner) = body
+        .as_object_mut()
+        .and_then(|object| object.remove("settings"))
+    {
         body = inner;
     }
     let mut given = Vec::new();
@@ -111,10 +210,22 @@ pub fn put_settings(call: &Call) -> Reply {
         return Err(EsError::validation(&["no settings to update"]));
     }
     check_known(&given)?;
-    let chosen = select(call.store(), call.optional_arg("index"), &call.params, Defaults::METADATA_ALL)?;
-    let fixed: Vec<&str> = given.iter().map(String::as_str).filter(|name| is_static(name)).collect();
-    let open: Vec<String> =
-        chosen.iter().filter(|meta| meta.is_open()).map(|meta| format!("[{}/{}]", meta.name, meta.uuid)).collect();
+    let chosen = select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::METADATA_ALL,
+    )?;
+    let fixed: Vec<&str> = given
+        .iter()
+        .map(String::as_str)
+        .filter(|name| is_static(name))
+        .collect();
+    let open: Vec<String> = chosen
+        .iter()
+        .filter(|meta| meta.is_open())
+        .map(|meta| format!("[{}/{}]", meta.name, meta.uuid))
+        .collect();
     if !fixed.is_empty() && !open.is_empty() && !(reopen && call.shape() == Shape::Es) {
         let hint = match call.shape() {
             Shape::Es => {
@@ -135,15 +246,26 @@ pub fn put_settings(call: &Call) -> Reply {
 }
 
 fn is_static(name: &str) -> bool {
-    STATIC.contains(&name) || name.starts_with("index.sort.") || name.starts_with("index.analysis.") || name.starts_with("index.similarity.")
+    STATIC.contains(&name)
+        || name.starts_with("index.sort.")
+        || name.starts_with("index.analysis.")
+        || name.starts_with("index.similarity.")
 }
 
 /// `GET [/{index}]/_mapping`.
 pub fn get_mapping(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let mut answer = Map::new();
-    for meta in select(call.store(), call.optional_arg("index"), &call.params, Defaults::METADATA)? {
-        answer.insert(meta.name.clone(), json!({"mappings": render::mappings(&meta)}));
+    for meta in select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::METADATA,
+    )? {
+        answer.insert(
+            meta.name.clone(),
+            json!({"mappings": render::mappings(&meta)}),
+        );
     }
     ok(Value::Object(answer))
 }
@@ -156,9 +278,16 @@ pub fn put_mapping(call: &Call) -> Reply {
         return Err(ErrorKind::Parse.error("Failed to parse content to map"));
     }
     mapping_types::check(&body, call.shape())?;
-    let chosen = select(call.store(), Some(call.arg("index")), &call.params, Defaults::METADATA_ALL)?;
+    let chosen = select(
+        call.store(),
+        Some(call.arg("index")),
+        &call.params,
+        Defaults::METADATA_ALL,
+    )?;
     for meta in &chosen {
-        call.store().put_mapping(&meta.name, &body).map_err(|error| mapping_failure(error, call.shape(), false))?;
+        call.store()
+            .put_mapping(&meta.name, &body)
+            .map_err(|error| mapping_failure(error, call.shape(), false))?;
     }
     ok(json!({"acknowledged": true}))
 }
@@ -167,10 +296,18 @@ pub fn put_mapping(call: &Call) -> Reply {
 pub fn get_field_mapping(call: &Call) -> Reply {
     let patterns = split_list(call.arg("fields"));
     let mut answer = Map::new();
-    for meta in select(call.store(), call.optional_arg("index"), &call.params, Defaults::METADATA)? {
+    for meta in select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::METADATA,
+    )? {
         let mut shown = Map::new();
         for (name, mapping) in super::fields::all(&meta.mappings) {
-            if patterns.iter().any(|pattern| snapkeep_engine::selection::matches(pattern, &name)) {
+            if patterns
+                .iter()
+                .any(|pattern| snapkeep_engine::selection::matches(pattern, &name))
+            {
                 let last = name.rsplit('.').next().unwrap_or_default();
                 let own = json!({"full_name": name.clone(), "mapping": {last: mapping}});
                 shown.insert(name, own);
@@ -188,18 +325,35 @@ mod tests {
 
     fn reason(settings: &Value) -> Option<String> {
         let error = check_new(settings).err()?;
-        Some(error.render(Shape::Es, false)["error"]["reason"].as_str().unwrap().to_owned())
+        Some(
+            error.render(Shape::Es, false)["error"]["reason"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        )
     }
 
     #[test]
     fn settings_are_known_in_every_spelling() {
-        assert_eq!(reason(&json!({"number_of_shards": 2, "index": {"refresh_interval": "1s"}, "index.blocks.write": true})), None);
-        assert_eq!(reason(&json!({"analysis": {"analyzer": {"a": {"type": "custom"}}}})), None);
+        assert_eq!(
+            reason(
+                &json!({"number_of_shards": 2, "index": {"refresh_interval": "1s"}, "index.blocks.write": true})
+            ),
+            None
+        );
+        assert_eq!(
+            reason(&json!({"analysis": {"analyzer": {"a": {"type": "custom"}}}})),
+            None
+        );
     }
 
     #[test]
     fn unknown_and_private_settings_are_named() {
-        assert!(reason(&json!({"index.nosuch": 1})).unwrap().starts_with("unknown setting [index.nosuch] please check"));
+        assert!(
+            reason(&json!({"index.nosuch": 1}))
+                .unwrap()
+                .starts_with("unknown setting [index.nosuch] please check")
+        );
         assert_eq!(
             reason(&json!({"index": {"uuid": "x"}})).unwrap(),
             "Validation Failed: 1: private index setting [index.uuid] can not be set explicitly;"

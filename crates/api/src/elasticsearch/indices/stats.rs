@@ -12,8 +12,28 @@ use crate::elasticsearch::params::split_list;
 
 /// Metrics that Elasticsearch has and this server has nothing to say about.
 const UNKEPT: &[&str] = &[
-    "bulk", "completion", "denseVector", "dense_vector", "fielddata", "flush", "get", "indexing", "mappings", "merge", "node_mappings",
-    "query_cache", "recovery", "refresh", "request_cache", "search", "segments", "shard_stats", "sparse_vector", "suggest", "translog", "warmer",
+    "bulk",
+    "completion",
+    "denseVector",
+    "dense_vector",
+    "fielddata",
+    "flush",
+    "get",
+    "indexing",
+    "mappings",
+    "merge",
+    "node_mappings",
+    "query_cache",
+    "recovery",
+    "refresh",
+    "request_cache",
+    "search",
+    "segments",
+    "shard_stats",
+    "sparse_vector",
+    "suggest",
+    "translog",
+    "warmer",
 ];
 
 /// Which metrics are shown.
@@ -35,8 +55,17 @@ pub fn stats(call: &Call) -> Reply {
     call.params.bool("include_segment_file_sizes", false)?;
     call.params.bool("include_unloaded_segments", false)?;
     call.params.bool("forbid_closed_indices", true)?;
-    let chosen = select(call.store(), call.optional_arg("index"), &call.params, Defaults::DOCUMENTS)?;
-    let view = if level == "shards" { Some(call.store().view()?) } else { None };
+    let chosen = select(
+        call.store(),
+        call.optional_arg("index"),
+        &call.params,
+        Defaults::DOCUMENTS,
+    )?;
+    let view = if level == "shards" {
+        Some(call.store().view()?)
+    } else {
+        None
+    };
     let mut all = IndexStats::default();
     let mut indices = Map::new();
     for meta in &chosen {
@@ -50,7 +79,14 @@ pub fn stats(call: &Call) -> Reply {
         let numbers = render_metrics(metrics, &own, call.shape());
         let mut one = Map::from_iter([("uuid".to_owned(), json!(meta.uuid))]);
         if call.shape() == Shape::Es {
-            one.insert("health".into(), json!(crate::elasticsearch::cluster::health::of_index(meta).status.name()));
+            one.insert(
+                "health".into(),
+                json!(
+                    crate::elasticsearch::cluster::health::of_index(meta)
+                        .status
+                        .name()
+                ),
+            );
             one.insert("status".into(), json!("open"));
         }
         one.insert("primaries".into(), numbers.clone());
@@ -58,7 +94,10 @@ pub fn stats(call: &Call) -> Reply {
         if let Some(view) = &view {
             let shards = (0..meta.shards).filter_map(|number| {
                 let shard = view.shard(&meta.name, number)?;
-                Some((number.to_string(), json!([render_shard(call, metrics, meta, &own, &shard)])))
+                Some((
+                    number.to_string(),
+                    json!([render_shard(call, metrics, meta, &own, &shard)]),
+                ))
             });
             one.insert("shards".into(), Value::Object(shards.collect()));
         }
@@ -77,14 +116,24 @@ pub fn stats(call: &Call) -> Reply {
 
 fn metrics(call: &Call) -> Result<Metrics, EsError> {
     let wanted = split_list(call.arg("metric"));
-    let mut metrics = Metrics { docs: wanted.is_empty(), store: wanted.is_empty() };
+    let mut metrics = Metrics {
+        docs: wanted.is_empty(),
+        store: wanted.is_empty(),
+    };
     for metric in &wanted {
         match metric.as_str() {
-            "_all" => metrics = Metrics { docs: true, store: true },
+            "_all" => {
+                metrics = Metrics {
+                    docs: true,
+                    store: true,
+                }
+            }
             "docs" => metrics.docs = true,
             "store" => metrics.store = true,
             known if UNKEPT.contains(&known) => {
-                return Err(EsError::illegal_argument(format!("metric [{known}] of [_stats] is not supported by this server")));
+                return Err(EsError::illegal_argument(format!(
+                    "metric [{known}] of [_stats] is not supported by this server"
+                )));
             }
             unknown => {
                 return Err(EsError::illegal_argument(format!(
@@ -100,24 +149,40 @@ fn metrics(call: &Call) -> Result<Metrics, EsError> {
 fn render_metrics(metrics: Metrics, stats: &IndexStats, shape: Shape) -> Value {
     let mut shown = Map::new();
     if metrics.docs {
-        shown.insert("docs".into(), json!({"count": stats.docs, "deleted": stats.deleted}));
+        shown.insert(
+            "docs".into(),
+            json!({"count": stats.docs, "deleted": stats.deleted}),
+        );
     }
     if metrics.store {
-        shown.insert("store".into(), match shape {
-            Shape::Es => json!({
-                "size_in_bytes": stats.store_bytes,
-                "total_data_set_size_in_bytes": stats.store_bytes,
-                "reserved_in_bytes": 0,
-            }),
-            Shape::OpenSearch => json!({"size_in_bytes": stats.store_bytes, "reserved_in_bytes": 0}),
-        });
+        shown.insert(
+            "store".into(),
+            match shape {
+                Shape::Es => json!({
+                    "size_in_bytes": stats.store_bytes,
+                    "total_data_set_size_in_bytes": stats.store_bytes,
+                    "reserved_in_bytes": 0,
+                }),
+                Shape::OpenSearch => {
+                    json!({"size_in_bytes": stats.store_bytes, "reserved_in_bytes": 0})
+                }
+            },
+        );
     }
     Value::Object(shown)
 }
 
 /// One shard: what tells a reader whether anything changed since it last looked.
-fn render_shard(call: &Call, metrics: Metrics, meta: &IndexMeta, index: &IndexStats, shard: &ShardView) -> Value {
-    let max_seq_no = shard.max_seq_no().map_or(-1, |number| i64::try_from(number).unwrap_or(i64::MAX));
+fn render_shard(
+    call: &Call,
+    metrics: Metrics,
+    meta: &IndexMeta,
+    index: &IndexStats,
+    shard: &ShardView,
+) -> Value {
+    let max_seq_no = shard
+        .max_seq_no()
+        .map_or(-1, |number| i64::try_from(number).unwrap_or(i64::MAX));
     // The store counts bytes and dead copies by index; a shard has its even share.
     let own = IndexStats {
         docs: shard.live_count(),
@@ -127,7 +192,10 @@ fn render_shard(call: &Call, metrics: Metrics, meta: &IndexMeta, index: &IndexSt
     let mut shown = json!({
         "routing": {"state": "STARTED", "primary": true, "node": call.config().node_id, "relocating_node": null},
     });
-    if let (Some(shown), Value::Object(numbers)) = (shown.as_object_mut(), render_metrics(metrics, &own, call.shape())) {
+    if let (Some(shown), Value::Object(numbers)) = (
+        shown.as_object_mut(),
+        render_metrics(metrics, &own, call.shape()),
+    ) {
         shown.extend(numbers);
     }
     shown["commit"] = json!({

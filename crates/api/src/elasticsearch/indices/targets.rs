@@ -29,15 +29,31 @@ pub struct Defaults {
 
 impl Defaults {
     /// Searching and other reading of documents: open indices only.
-    pub const DOCUMENTS: Self =
-        Self { expand: Expand::OPEN, forbid_closed: true, aliases: true, ignore_unavailable: false };
+    pub const DOCUMENTS: Self = Self {
+        expand: Expand::OPEN,
+        forbid_closed: true,
+        aliases: true,
+        ignore_unavailable: false,
+    };
     /// Metadata of open and closed indices; wildcards mean open ones.
-    pub const METADATA: Self = Self { forbid_closed: false, ..Self::DOCUMENTS };
+    pub const METADATA: Self = Self {
+        forbid_closed: false,
+        ..Self::DOCUMENTS
+    };
     /// Metadata; wildcards mean open and closed ones.
-    pub const METADATA_ALL: Self =
-        Self { expand: Expand { open: true, closed: true, hidden: false }, ..Self::METADATA };
+    pub const METADATA_ALL: Self = Self {
+        expand: Expand {
+            open: true,
+            closed: true,
+            hidden: false,
+        },
+        ..Self::METADATA
+    };
     /// Deleting: aliases are no indices.
-    pub const DELETE: Self = Self { aliases: false, ..Self::METADATA_ALL };
+    pub const DELETE: Self = Self {
+        aliases: false,
+        ..Self::METADATA_ALL
+    };
 }
 
 /// What is selectable in the store now.
@@ -72,14 +88,23 @@ pub fn select(
         aliases: defaults.aliases,
     };
     let names = resolve_names(expression.unwrap_or_default())?;
-    let chosen = selection::resolve(&names, &candidates(&indices), &options).map_err(|error| match error {
-        SelectionError::Missing(name) => EsError::index_not_found(&name),
-        SelectionError::Closed(name) => {
-            let uuid = indices.iter().find(|meta| meta.name == name).map_or("_na_", |meta| meta.uuid.as_str());
-            index_closed(&name, uuid)
-        }
-    })?;
-    Ok(indices.into_iter().filter(|meta| chosen.binary_search(&meta.name).is_ok()).collect())
+    let chosen =
+        selection::resolve(&names, &candidates(&indices), &options).map_err(
+            |error| match error {
+                SelectionError::Missing(name) => EsError::index_not_found(&name),
+                SelectionError::Closed(name) => {
+                    let uuid = indices
+                        .iter()
+                        .find(|meta| meta.name == name)
+                        .map_or("_na_", |meta| meta.uuid.as_str());
+                    index_closed(&name, uuid)
+                }
+            },
+        )?;
+    Ok(indices
+        .into_iter()
+        .filter(|meta| chosen.binary_search(&meta.name).is_ok())
+        .collect())
 }
 
 /// Splits an expression and resolves `<name-{now/d}>` in its items.
@@ -87,7 +112,10 @@ pub fn select(
 /// # Errors
 /// 400 for date math that cannot be read.
 pub fn resolve_names(expression: &str) -> Result<Vec<String>, EsError> {
-    split_list(expression).iter().map(|item| resolve_name(item)).collect()
+    split_list(expression)
+        .iter()
+        .map(|item| resolve_name(item))
+        .collect()
 }
 
 /// Resolves date math in one name.
@@ -113,7 +141,11 @@ pub fn one(store: &Store, name: &str, shape: Shape) -> Result<Arc<IndexMeta>, Es
     if let Some(meta) = store.index(&name) {
         return open(meta);
     }
-    let mut having: Vec<_> = store.indices().into_iter().filter(|meta| meta.aliases.contains_key(&name)).collect();
+    let mut having: Vec<_> = store
+        .indices()
+        .into_iter()
+        .filter(|meta| meta.aliases.contains_key(&name))
+        .collect();
     match having.len() {
         0 => Err(missing_document_index(&name, shape)),
         1 => open(having.remove(0)),
@@ -152,7 +184,9 @@ fn open(meta: Arc<IndexMeta>) -> Result<Arc<IndexMeta>, EsError> {
 /// # Errors
 /// 400 for an unknown word.
 pub fn expand(words: Option<&str>, default: Expand) -> Result<Expand, EsError> {
-    let Some(words) = words.filter(|words| !words.is_empty()) else { return Ok(default) };
+    let Some(words) = words.filter(|words| !words.is_empty()) else {
+        return Ok(default);
+    };
     let mut expand = Expand::NONE;
     for word in split_list(words) {
         match word.as_str() {
@@ -161,7 +195,11 @@ pub fn expand(words: Option<&str>, default: Expand) -> Result<Expand, EsError> {
             "hidden" => expand.hidden = true,
             "none" => expand = Expand::NONE,
             "all" => expand = Expand::ALL,
-            other => return Err(EsError::illegal_argument(format!("No valid expand wildcard value [{other}]"))),
+            other => {
+                return Err(EsError::illegal_argument(format!(
+                    "No valid expand wildcard value [{other}]"
+                )));
+            }
         }
     }
     Ok(expand)

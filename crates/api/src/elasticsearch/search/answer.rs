@@ -35,13 +35,24 @@ pub fn render(result: &SearchResult, frame: &Frame) -> String {
         (Some(total), true) => text.push_str(&format!("\"total\":{},", total.value)),
         (None, true) => text.push_str("\"total\":-1,"),
         (Some(total), false) => {
-            let relation = if total.relation == TotalRelation::Eq { "eq" } else { "gte" };
-            text.push_str(&format!("\"total\":{{\"value\":{},\"relation\":\"{relation}\"}},", total.value));
+            let relation = if total.relation == TotalRelation::Eq {
+                "eq"
+            } else {
+                "gte"
+            };
+            text.push_str(&format!(
+                "\"total\":{{\"value\":{},\"relation\":\"{relation}\"}},",
+                total.value
+            ));
         }
         (None, false) => {}
     }
     // With nothing to look at, a real server's highest score is 0, not null.
-    let max_score = if shards == 0 { Some(0.0) } else { result.max_score };
+    let max_score = if shards == 0 {
+        Some(0.0)
+    } else {
+        result.max_score
+    };
     text.push_str(&format!("\"max_score\":{},\"hits\":[", score(max_score)));
     for (position, hit) in result.hits.iter().enumerate() {
         if position > 0 {
@@ -54,7 +65,11 @@ pub fn render(result: &SearchResult, frame: &Frame) -> String {
 }
 
 fn add_hit(text: &mut String, hit: &Hit) {
-    text.push_str(&format!("{{\"_index\":{},\"_id\":{}", quoted(&hit.index), quoted(&hit.id)));
+    text.push_str(&format!(
+        "{{\"_index\":{},\"_id\":{}",
+        quoted(&hit.index),
+        quoted(&hit.id)
+    ));
     if let Some(version) = hit.version {
         text.push_str(&format!(",\"_version\":{version}"));
     }
@@ -108,17 +123,32 @@ mod tests {
             sort: Some(vec![json!(2), json!("x")]),
         };
         let result = SearchResult {
-            total: Some(TotalHits { value: 1, relation: TotalRelation::Eq }),
+            total: Some(TotalHits {
+                value: 1,
+                relation: TotalRelation::Eq,
+            }),
             max_score: None,
             hits: vec![hit],
             shards: 2,
         };
-        let text = render(&result, &Frame { took_ms: 5, ..Frame::default() });
+        let text = render(
+            &result,
+            &Frame {
+                took_ms: 5,
+                ..Frame::default()
+            },
+        );
         assert_eq!(
             text,
             "{\"took\":5,\"timed_out\":false,\"_shards\":{\"total\":2,\"successful\":2,\"skipped\":0,\"failed\":0},\"hits\":{\"total\":{\"value\":1,\"relation\":\"eq\"},\"max_score\":null,\"hits\":[{\"_index\":\"i\",\"_id\":\"1\\\"\",\"_version\":3,\"_seq_no\":7,\"_primary_term\":1,\"_score\":null,\"_routing\":\"r\",\"_source\":{\"n\": 1.0},\"sort\":[2,\"x\"]}]}}"
         );
-        let as_int = render(&result, &Frame { total_as_int: true, ..Frame::default() });
+        let as_int = render(
+            &result,
+            &Frame {
+                total_as_int: true,
+                ..Frame::default()
+            },
+        );
         assert!(as_int.contains("\"hits\":{\"total\":1,\"max_score\":null"));
     }
 }

@@ -9,16 +9,44 @@ use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::params::Params;
 
 /// Keys that are handed to the store.
-const OFFERED: &[&str] =
-    &["query", "from", "size", "sort", "_source", "track_total_hits", "search_after", "version", "seq_no_primary_term", "slice"];
+const OFFERED: &[&str] = &[
+    "query",
+    "from",
+    "size",
+    "sort",
+    "_source",
+    "track_total_hits",
+    "search_after",
+    "version",
+    "seq_no_primary_term",
+    "slice",
+];
 
 /// Keys that change nothing here.
 const WITHOUT_EFFECT: &[&str] = &["timeout", "track_scores", "stats"];
 
 /// Keys that Elasticsearch or OpenSearch knows and this server does not offer.
 const REFUSED: &[&str] = &[
-    "aggs", "aggregations", "collapse", "derived", "docvalue_fields", "ext", "fields", "highlight", "indices_boost", "knn", "min_score",
-    "post_filter", "rank", "rescore", "retriever", "runtime_mappings", "script_fields", "search_pipeline", "suggest", "terminate_after",
+    "aggs",
+    "aggregations",
+    "collapse",
+    "derived",
+    "docvalue_fields",
+    "ext",
+    "fields",
+    "highlight",
+    "indices_boost",
+    "knn",
+    "min_score",
+    "post_filter",
+    "rank",
+    "rescore",
+    "retriever",
+    "runtime_mappings",
+    "script_fields",
+    "search_pipeline",
+    "suggest",
+    "terminate_after",
 ];
 
 /// A search body with the URL's parameters merged in.
@@ -48,7 +76,10 @@ pub struct Pit {
 /// # Errors
 /// 400 for what is unknown, malformed or not offered, by name.
 pub fn read(value: Option<Value>, text: &[u8], params: &Params) -> Result<Body, EsError> {
-    let mut body = Body { size: 10, ..Body::default() };
+    let mut body = Body {
+        size: 10,
+        ..Body::default()
+    };
     match value {
         None | Some(Value::Null) => {}
         Some(Value::Object(object)) => {
@@ -58,7 +89,10 @@ pub fn read(value: Option<Value>, text: &[u8], params: &Params) -> Result<Body, 
         }
         Some(other) => {
             let reason = format!("Expected [START_OBJECT] but found [{}]", token(&other));
-            return Err(ErrorKind::Parsing.error(reason).field("line", 1).field("col", 1));
+            return Err(ErrorKind::Parsing
+                .error(reason)
+                .field("line", 1)
+                .field("col", 1));
         }
     }
     merge(&mut body, params)?;
@@ -89,7 +123,9 @@ fn take(body: &mut Body, key: String, value: Value, text: &[u8]) -> Result<(), E
 }
 
 fn not_offered(name: &str) -> EsError {
-    EsError::illegal_argument(format!("[{name}] in a search is not supported by this server"))
+    EsError::illegal_argument(format!(
+        "[{name}] in a search is not supported by this server"
+    ))
 }
 
 fn unknown_key(key: &str, value: &Value, text: &[u8]) -> EsError {
@@ -100,12 +136,23 @@ fn unknown_key(key: &str, value: &Value, text: &[u8]) -> EsError {
 fn check_type(key: &str, value: &Value, text: &[u8]) -> Result<(), EsError> {
     let is_right = match key {
         "query" | "slice" => value.is_object() || value.is_null(),
-        "from" | "size" => value.is_number() || value.as_str().is_some_and(|digits| digits.parse::<i64>().is_ok()),
+        "from" | "size" => {
+            value.is_number()
+                || value
+                    .as_str()
+                    .is_some_and(|digits| digits.parse::<i64>().is_ok())
+        }
         "search_after" => value.is_array(),
-        "version" | "seq_no_primary_term" => value.is_boolean() || matches!(value.as_str(), Some("true" | "false")),
+        "version" | "seq_no_primary_term" => {
+            value.is_boolean() || matches!(value.as_str(), Some("true" | "false"))
+        }
         _ => true,
     };
-    if is_right { Ok(()) } else { Err(unknown_key(key, value, text)) }
+    if is_right {
+        Ok(())
+    } else {
+        Err(unknown_key(key, value, text))
+    }
 }
 
 /// Adds `line` and `col` of the value that follows the first `"key":` in the text.
@@ -138,7 +185,10 @@ pub fn place(text: &[u8], key: &str) -> Option<(usize, usize)> {
 fn pit(value: &Value) -> Result<Pit, EsError> {
     let id = value.get("id").and_then(Value::as_str).map(str::to_owned);
     let id = id.ok_or_else(|| EsError::illegal_argument("Required [id]"))?;
-    let keep_alive = value.get("keep_alive").and_then(Value::as_str).map(str::to_owned);
+    let keep_alive = value
+        .get("keep_alive")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     Ok(Pit { id, keep_alive })
 }
 
@@ -149,8 +199,13 @@ fn without_stored_fields(body: &mut Body, value: &Value) -> Result<(), EsError> 
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    if let Some(other) = names.iter().find(|name| !matches!(**name, "*" | "_none_" | "_source")) {
-        return Err(EsError::illegal_argument(format!("stored field [{other}] is not supported by this server; use [_source]")));
+    if let Some(other) = names
+        .iter()
+        .find(|name| !matches!(**name, "*" | "_none_" | "_source"))
+    {
+        return Err(EsError::illegal_argument(format!(
+            "stored field [{other}] is not supported by this server; use [_source]"
+        )));
     }
     if !names.contains(&"_source") {
         body.keys.entry("_source").or_insert(json!(false));
@@ -160,7 +215,13 @@ fn without_stored_fields(body: &mut Body, value: &Value) -> Result<(), EsError> 
 
 /// The parameters of the URL win over the body.
 fn merge(body: &mut Body, params: &Params) -> Result<(), EsError> {
-    for name in ["stored_fields", "docvalue_fields", "terminate_after", "suggest_field", "suggest_text"] {
+    for name in [
+        "stored_fields",
+        "docvalue_fields",
+        "terminate_after",
+        "suggest_field",
+        "suggest_text",
+    ] {
         if params.has(name) {
             return Err(not_offered(name));
         }
@@ -188,7 +249,11 @@ fn merge(body: &mut Body, params: &Params) -> Result<(), EsError> {
         };
         body.keys.insert("track_total_hits".into(), value);
     }
-    let sort: Vec<Value> = params.list("sort").iter().map(|item| sort_item(item)).collect();
+    let sort: Vec<Value> = params
+        .list("sort")
+        .iter()
+        .map(|item| sort_item(item))
+        .collect();
     if !sort.is_empty() {
         body.keys.insert("sort".into(), Value::Array(sort));
     }
@@ -210,7 +275,9 @@ fn sort_item(item: &str) -> Value {
 /// # Errors
 /// 400 for a bad boolean.
 pub fn query_string(params: &Params) -> Result<Option<Value>, EsError> {
-    let Some(text) = params.get("q") else { return Ok(None) };
+    let Some(text) = params.get("q") else {
+        return Ok(None);
+    };
     let mut query = json!({"query": text});
     if let Some(field) = params.get("df") {
         query["default_field"] = json!(field);
@@ -225,8 +292,13 @@ pub fn query_string(params: &Params) -> Result<Option<Value>, EsError> {
 }
 
 fn bounded(keys: &Map<String, Value>, name: &str, default: u64) -> Result<u64, EsError> {
-    let Some(value) = keys.get(name) else { return Ok(default) };
-    let number = value.as_i64().or_else(|| value.as_str().and_then(|digits| digits.parse().ok())).unwrap_or_default();
+    let Some(value) = keys.get(name) else {
+        return Ok(default);
+    };
+    let number = value
+        .as_i64()
+        .or_else(|| value.as_str().and_then(|digits| digits.parse().ok()))
+        .unwrap_or_default();
     u64::try_from(number).map_err(|_| {
         EsError::illegal_argument(match name {
             "size" => format!("[size] parameter cannot be negative, found [{number}]"),
@@ -250,40 +322,75 @@ mod tests {
 
     fn error(text: &str) -> Value {
         let value = serde_json::from_str(text).unwrap();
-        read(Some(value), text.as_bytes(), &Params::default()).unwrap_err().render(Shape::OpenSearch, false)["error"]
+        read(Some(value), text.as_bytes(), &Params::default())
+            .unwrap_err()
+            .render(Shape::OpenSearch, false)["error"]
             .clone()
     }
 
     #[test]
     fn unknown_keys_are_placed() {
         let found = error("{\"nosuch\": 1}");
-        assert_eq!(found["reason"], "Unknown key for a VALUE_NUMBER in [nosuch].");
+        assert_eq!(
+            found["reason"],
+            "Unknown key for a VALUE_NUMBER in [nosuch]."
+        );
         assert_eq!((&found["line"], &found["col"]), (&json!(1), &json!(12)));
         assert_eq!(place(b"{\n \"query\": {\"x\": {}}}", "x"), Some((2, 17)));
     }
 
     #[test]
     fn what_is_not_offered_is_named() {
-        assert_eq!(error("{\"aggs\": {}}")["reason"], "[aggs] in a search is not supported by this server");
-        assert_eq!(error("{\"size\": -1}")["reason"], "[size] parameter cannot be negative, found [-1]");
+        assert_eq!(
+            error("{\"aggs\": {}}")["reason"],
+            "[aggs] in a search is not supported by this server"
+        );
+        assert_eq!(
+            error("{\"size\": -1}")["reason"],
+            "[size] parameter cannot be negative, found [-1]"
+        );
     }
 
     #[test]
     fn the_url_wins_over_the_body() {
-        let pairs = crate::elasticsearch::path::query_pairs("q=a:b&size=3&sort=n:desc,m&_source=x,y&track_total_hits=7").unwrap();
-        let body = read(Some(json!({"size": 9, "query": {"match_all": {}}})), b"", &Params::new(pairs)).unwrap();
+        let pairs = crate::elasticsearch::path::query_pairs(
+            "q=a:b&size=3&sort=n:desc,m&_source=x,y&track_total_hits=7",
+        )
+        .unwrap();
+        let body = read(
+            Some(json!({"size": 9, "query": {"match_all": {}}})),
+            b"",
+            &Params::new(pairs),
+        )
+        .unwrap();
         assert_eq!(body.size, 3);
-        assert_eq!(body.keys["query"], json!({"query_string": {"query": "a:b"}}));
+        assert_eq!(
+            body.keys["query"],
+            json!({"query_string": {"query": "a:b"}})
+        );
         assert_eq!(body.keys["sort"], json!([{"n": {"order": "desc"}}, "m"]));
-        assert_eq!(body.keys["_source"], json!({"includes": ["x", "y"], "excludes": []}));
+        assert_eq!(
+            body.keys["_source"],
+            json!({"includes": ["x", "y"], "excludes": []})
+        );
         assert_eq!(body.keys["track_total_hits"], json!(7));
     }
 
     #[test]
     fn stored_fields_leave_the_source_out_unless_it_is_asked_for() {
-        let of = |text: &str| read(serde_json::from_str(text).ok(), b"", &Params::default()).unwrap();
-        assert_eq!(of("{\"stored_fields\": [\"*\"]}").keys["_source"], json!(false));
-        assert_eq!(of("{\"_source\": true, \"stored_fields\": [\"*\"]}").keys["_source"], json!(true));
-        assert_eq!(of("{\"stored_fields\": [\"*\"], \"_source\": true}").keys["_source"], json!(true));
+        let of =
+            |text: &str| read(serde_json::from_str(text).ok(), b"", &Params::default()).unwrap();
+        assert_eq!(
+            of("{\"stored_fields\": [\"*\"]}").keys["_source"],
+            json!(false)
+        );
+        assert_eq!(
+            of("{\"_source\": true, \"stored_fields\": [\"*\"]}").keys["_source"],
+            json!(true)
+        );
+        assert_eq!(
+            of("{\"stored_fields\": [\"*\"], \"_source\": true}").keys["_source"],
+            json!(true)
+        );
     }
 }

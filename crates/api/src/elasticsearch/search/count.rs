@@ -14,7 +14,9 @@ use crate::elasticsearch::errors::{ErrorKind, EsError};
 pub fn count(call: &Call) -> Reply {
     for name in ["terminate_after", "min_score"] {
         if call.params.has(name) {
-            return Err(EsError::illegal_argument(format!("[{name}] in a count is not supported by this server")));
+            return Err(EsError::illegal_argument(format!(
+                "[{name}] in a count is not supported by this server"
+            )));
         }
     }
     let text = call.bytes();
@@ -26,7 +28,14 @@ pub fn count(call: &Call) -> Reply {
             return Err(located(error, &text, key));
         }
         if !value.is_object() {
-            return Err(located(ErrorKind::Parsing.error(format!("[query] must be an object, found [{}]", token(value))), &text, key));
+            return Err(located(
+                ErrorKind::Parsing.error(format!(
+                    "[query] must be an object, found [{}]",
+                    token(value)
+                )),
+                &text,
+                key,
+            ));
         }
         query = Some(value.clone());
     }
@@ -34,14 +43,21 @@ pub fn count(call: &Call) -> Reply {
     let scope = Scope::resolve(call, call.optional_arg("index"), &call.params)?;
     let count = of_scope(call, &scope, query, &text)?;
     let shards = scope.shard_count();
-    ok(json!({"count": count, "_shards": {"total": shards, "successful": shards, "skipped": 0, "failed": 0}}))
+    ok(
+        json!({"count": count, "_shards": {"total": shards, "successful": shards, "skipped": 0, "failed": 0}}),
+    )
 }
 
 /// Documents in a scope that match, all without a query.
 ///
 /// # Errors
 /// Whatever is wrong with the query.
-pub fn of_scope(call: &Call, scope: &Scope, query: Option<Value>, text: &[u8]) -> Result<u64, EsError> {
+pub fn of_scope(
+    call: &Call,
+    scope: &Scope,
+    query: Option<Value>,
+    text: &[u8],
+) -> Result<u64, EsError> {
     if scope.indices.is_empty() {
         return Ok(0);
     }

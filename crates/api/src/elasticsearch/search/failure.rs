@@ -16,16 +16,28 @@ pub fn of_request(error: SearchError, text: &[u8]) -> EsError {
     match error {
         SearchError::UnknownQuery { name } => {
             let (line, column) = place(text, &name).unwrap_or((1, 1));
-            let cause = ErrorKind::NamedObjectNotFound.error(format!("[{line}:{column}] unknown field [{name}]"));
-            ErrorKind::Parsing.error(reason).field("line", line).field("col", column).caused_by(cause)
+            let cause = ErrorKind::NamedObjectNotFound
+                .error(format!("[{line}:{column}] unknown field [{name}]"));
+            ErrorKind::Parsing
+                .error(reason)
+                .field("line", line)
+                .field("col", column)
+                .caused_by(cause)
         }
         SearchError::Parsing { .. } => {
-            let named = reason.rsplit_once('[').and_then(|(_, rest)| rest.split_once(']'));
+            let named = reason
+                .rsplit_once('[')
+                .and_then(|(_, rest)| rest.split_once(']'));
             let found = named.and_then(|(name, _)| place(text, name));
             let (line, column) = found.unwrap_or((1, 1));
-            ErrorKind::Parsing.error(reason).field("line", line).field("col", column)
+            ErrorKind::Parsing
+                .error(reason)
+                .field("line", line)
+                .field("col", column)
         }
-        SearchError::Unsupported { .. } | SearchError::IllegalArgument { .. } => EsError::illegal_argument(reason),
+        SearchError::Unsupported { .. } | SearchError::IllegalArgument { .. } => {
+            EsError::illegal_argument(reason)
+        }
         SearchError::ContextMissing { .. } => ErrorKind::SearchContextMissing.error(reason),
         SearchError::TooManyContexts { .. } => ErrorKind::RejectedExecution.error(reason),
         SearchError::Store(error) => error.into(),
@@ -34,16 +46,25 @@ pub fn of_request(error: SearchError, text: &[u8]) -> EsError {
 }
 
 /// An error found while searching `meta` (any of the indices): every shard says the same.
-pub fn of_shards(call: &Call, meta: Option<&IndexMeta>, error: SearchError, text: &[u8]) -> EsError {
-    let SearchError::IllegalArgument { reason } = &error else { return of_request(error, text) };
-    let is_about_fields = reason.starts_with("No mapping found for") || reason.starts_with("failed to create query");
+pub fn of_shards(
+    call: &Call,
+    meta: Option<&IndexMeta>,
+    error: SearchError,
+    text: &[u8],
+) -> EsError {
+    let SearchError::IllegalArgument { reason } = &error else {
+        return of_request(error, text);
+    };
+    let is_about_fields =
+        reason.starts_with("No mapping found for") || reason.starts_with("failed to create query");
     let inner = match meta {
         Some(meta) if is_about_fields => {
-            let inner = ErrorKind::QueryShard.error(reason.clone()).of_index(&meta.name, &meta.uuid);
+            let inner = ErrorKind::QueryShard
+                .error(reason.clone())
+                .of_index(&meta.name, &meta.uuid);
             match reason.split_once("For input string: ") {
-                Some((_, input)) => {
-                    inner.caused_by(ErrorKind::NumberFormat.error(format!("For input string: {input}")))
-                }
+                Some((_, input)) => inner
+                    .caused_by(ErrorKind::NumberFormat.error(format!("For input string: {input}"))),
                 None => inner,
             }
         }
@@ -74,7 +95,8 @@ pub fn scroll_gone(call: &Call, error: SearchError) -> EsError {
     if inner.kind() != Some(ErrorKind::SearchContextMissing) {
         return inner;
     }
-    let place = json!({"shard": -1, "index": null, "reason": inner.object(call.shape(), true, false)});
+    let place =
+        json!({"shard": -1, "index": null, "reason": inner.object(call.shape(), true, false)});
     frame(call, vec![place], inner.clone(), Some(inner))
 }
 

@@ -16,8 +16,18 @@ const MAX_SEARCHES: usize = 1_000;
 
 /// Keys of a header line that are parameters of its search.
 const HEADER: &[&str] = &[
-    "index", "indices", "search_type", "preference", "routing", "ignore_unavailable", "allow_no_indices", "expand_wildcards",
-    "request_cache", "allow_partial_search_results", "ccs_minimize_roundtrips", "ignore_throttled",
+    "index",
+    "indices",
+    "search_type",
+    "preference",
+    "routing",
+    "ignore_unavailable",
+    "allow_no_indices",
+    "expand_wildcards",
+    "request_cache",
+    "allow_partial_search_results",
+    "ccs_minimize_roundtrips",
+    "ignore_throttled",
 ];
 
 /// `GET|POST [/{index}]/_msearch`.
@@ -28,18 +38,28 @@ pub fn multi_search(call: &Call) -> Reply {
         return Err(ErrorKind::Parse.error("request body or source parameter is required"));
     }
     if !bytes.ends_with(b"\n") {
-        return Err(EsError::illegal_argument("The msearch request must be terminated by a newline [\\n]"));
+        return Err(EsError::illegal_argument(
+            "The msearch request must be terminated by a newline [\\n]",
+        ));
     }
-    let lines: Vec<&[u8]> = bytes[..bytes.len() - 1].split(|byte| *byte == b'\n').collect();
+    let lines: Vec<&[u8]> = bytes[..bytes.len() - 1]
+        .split(|byte| *byte == b'\n')
+        .collect();
     if lines.len() > 2 * MAX_SEARCHES {
-        return Err(EsError::illegal_argument(format!("[_msearch] takes at most {MAX_SEARCHES} searches")));
+        return Err(EsError::illegal_argument(format!(
+            "[_msearch] takes at most {MAX_SEARCHES} searches"
+        )));
     }
     if lines.len() % 2 == 1 {
         return Err(EsError::validation(&["no requests added"]));
     }
     let mut answers = Vec::new();
     for pair in lines.chunks_exact(2) {
-        let header = if pair[0].trim_ascii().is_empty() { Value::Object(Map::new()) } else { parse(pair[0], Format::Json, call.shape())? };
+        let header = if pair[0].trim_ascii().is_empty() {
+            Value::Object(Map::new())
+        } else {
+            parse(pair[0], Format::Json, call.shape())?
+        };
         let (expression, params) = header_of(call, &header)?;
         let value = parse(pair[1], Format::Json, call.shape())?;
         let answer = body::read(Some(value), pair[1], &Params::default())
@@ -53,16 +73,25 @@ pub fn multi_search(call: &Call) -> Reply {
         });
     }
     let took = started.elapsed().as_millis();
-    raw(200, format!("{{\"took\":{took},\"responses\":[{}]}}", answers.join(",")), None)
+    raw(
+        200,
+        format!("{{\"took\":{took},\"responses\":[{}]}}", answers.join(",")),
+        None,
+    )
 }
 
 /// Where one search looks, and its parameters: those of its header line, else those of the URL.
 fn header_of(call: &Call, header: &Value) -> Result<(Option<String>, Params), EsError> {
     let Value::Object(header) = header else {
-        return Err(EsError::illegal_argument("header line of [_msearch] must be an object"));
+        return Err(EsError::illegal_argument(
+            "header line of [_msearch] must be an object",
+        ));
     };
     let mut pairs: Vec<(String, String)> = Vec::new();
-    for name in HEADER.iter().chain(&["rest_total_hits_as_int", "typed_keys"]) {
+    for name in HEADER
+        .iter()
+        .chain(&["rest_total_hits_as_int", "typed_keys"])
+    {
         if let Some(value) = call.params.get(name) {
             pairs.push(((*name).to_owned(), value.to_owned()));
         }
@@ -70,11 +99,17 @@ fn header_of(call: &Call, header: &Value) -> Result<(Option<String>, Params), Es
     let mut expression = call.optional_arg("index").map(str::to_owned);
     for (key, value) in header {
         if !HEADER.contains(&key.as_str()) {
-            return Err(EsError::illegal_argument(format!("key [{key}] is not supported in the metadata section")));
+            return Err(EsError::illegal_argument(format!(
+                "key [{key}] is not supported in the metadata section"
+            )));
         }
         let text = match value {
             Value::String(text) => text.clone(),
-            Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            Value::Array(items) => items
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join(","),
             other => other.to_string(),
         };
         if matches!(key.as_str(), "index" | "indices") {

@@ -43,7 +43,9 @@ pub fn open(call: &Call) -> Reply {
     call.params.optional_bool("allow_partial_pit_creation")?;
     call.params.optional_bool("allow_partial_search_results")?;
     if call.has_body() {
-        return Err(EsError::illegal_argument("[index_filter] of a point in time is not supported by this server"));
+        return Err(EsError::illegal_argument(
+            "[index_filter] of a point in time is not supported by this server",
+        ));
     }
     let scope = Scope::resolve(call, call.optional_arg("index"), &call.params)?;
     let shards = scope.shard_count();
@@ -52,7 +54,10 @@ pub fn open(call: &Call) -> Reply {
         .contexts()
         .open_pit(call.store().peek(), scope.names(), life)
         .map_err(|error| failure::of_request(error, b""))?;
-    let id = encode(&Decoded { id, shards: scope.preferred });
+    let id = encode(&Decoded {
+        id,
+        shards: scope.preferred,
+    });
     let header = json!({"total": shards, "successful": shards, "skipped": 0, "failed": 0});
     ok(match call.shape() {
         Shape::Es => json!({"id": id, "_shards": header}),
@@ -70,21 +75,28 @@ pub fn search(call: &Call, body: &Body, asked: &Pit, text: &[u8]) -> Result<Sear
     let decoded = decode(&asked.id)?;
     let life = scroll::keep_alive(asked.keep_alive.as_deref(), "keep_alive")?;
     let mut keys = body.keys.clone();
-    let sorts = keys.get("sort").map_or(0, |sort| sort.as_array().map_or(1, Vec::len));
+    let sorts = keys
+        .get("sort")
+        .map_or(0, |sort| sort.as_array().map_or(1, Vec::len));
     match call.shape() {
         Shape::Es => add_tiebreak(&mut keys),
         Shape::OpenSearch => refuse_shard_doc(call, &keys)?,
     }
-    let mut request = SearchRequest::parse(&Value::Object(keys)).map_err(|error| failure::of_request(error, text))?;
+    let mut request = SearchRequest::parse(&Value::Object(keys))
+        .map_err(|error| failure::of_request(error, text))?;
     if let Some(shards) = decoded.shards {
         request.keep_to_shards(None, shards);
     }
-    let mut found = call.store().contexts().search_pit(&decoded.id, &request, life).map_err(|error| match error {
-        snapkeep_store::search::SearchError::ContextMissing { .. } => {
-            failure::all_failed(call, None, failure::of_request(error, text))
-        }
-        other => failure::of_shards(call, None, other, text),
-    })?;
+    let mut found = call
+        .store()
+        .contexts()
+        .search_pit(&decoded.id, &request, life)
+        .map_err(|error| match error {
+            snapkeep_store::search::SearchError::ContextMissing { .. } => {
+                failure::all_failed(call, None, failure::of_request(error, text))
+            }
+            other => failure::of_shards(call, None, other, text),
+        })?;
     if call.shape() == Shape::OpenSearch {
         // The store breaks ties by place; OpenSearch shows only what was asked for.
         for values in found.hits.iter_mut().filter_map(|hit| hit.sort.as_mut()) {
@@ -132,7 +144,11 @@ fn refuse_shard_doc(call: &Call, keys: &serde_json::Map<String, Value>) -> Resul
         return Ok(());
     }
     let reason = "No mapping found for [_shard_doc] in order to sort on";
-    Err(failure::all_failed(call, None, crate::elasticsearch::errors::ErrorKind::QueryShard.error(reason)))
+    Err(failure::all_failed(
+        call,
+        None,
+        crate::elasticsearch::errors::ErrorKind::QueryShard.error(reason),
+    ))
 }
 
 /// `DELETE /_pit`.
@@ -147,7 +163,10 @@ pub fn close(call: &Call) -> Reply {
     for id in ids {
         freed += usize::from(call.store().contexts().close_pit(&decode(&id)?.id));
     }
-    status(if freed > 0 { 200 } else { 404 }, json!({"succeeded": freed > 0, "num_freed": freed}))
+    status(
+        if freed > 0 { 200 } else { 404 },
+        json!({"succeeded": freed > 0, "num_freed": freed}),
+    )
 }
 
 /// `DELETE /_search/point_in_time`: closing what is closed is no error.
@@ -182,9 +201,17 @@ mod tests {
 
     #[test]
     fn ids_carry_the_shards() {
-        let decoded = Decoded { id: "x".into(), shards: Some(vec![1]) };
+        let decoded = Decoded {
+            id: "x".into(),
+            shards: Some(vec![1]),
+        };
         assert_eq!(decode(&encode(&decoded)).unwrap(), decoded);
-        assert!(decode("garbage").unwrap_err().to_string().contains("invalid id: [garbage]"));
+        assert!(
+            decode("garbage")
+                .unwrap_err()
+                .to_string()
+                .contains("invalid id: [garbage]")
+        );
     }
 
     #[test]
@@ -194,11 +221,20 @@ mod tests {
             add_tiebreak(object);
             keys
         };
-        assert_eq!(tie(json!({"sort": "n"})), json!({"sort": ["n", {"_shard_doc": "asc"}]}));
+        assert_eq!(
+            tie(json!({"sort": "n"})),
+            json!({"sort": ["n", {"_shard_doc": "asc"}]})
+        );
         let shard_doc = json!({"sort": [{"_shard_doc": "desc"}]});
         assert_eq!(tie(shard_doc.clone()), shard_doc);
-        assert_eq!(tie(json!({"sort": ["n"], "search_after": [5]}))["search_after"], json!([5, i64::MAX]));
-        assert_eq!(tie(json!({"sort": ["n"], "search_after": [5, 6]}))["search_after"], json!([5, 6]));
+        assert_eq!(
+            tie(json!({"sort": ["n"], "search_after": [5]}))["search_after"],
+            json!([5, i64::MAX])
+        );
+        assert_eq!(
+            tie(json!({"sort": ["n"], "search_after": [5, 6]}))["search_after"],
+            json!([5, 6])
+        );
         assert_eq!(tie(json!({})), json!({}));
     }
 }

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use snapkeep_store::search::{SearchRequest, SearchResult, TotalHits, TotalRelation, search as search_store};
+use snapkeep_store::search::{
+    SearchRequest, SearchResult, TotalHits, TotalRelation, search as search_store,
+};
 
 use super::answer::{Frame, render};
 use super::body::{self, Body};
@@ -26,13 +28,22 @@ pub fn search(call: &Call) -> Reply {
 ///
 /// # Errors
 /// Whatever is wrong with the request or the search.
-pub fn execute(call: &Call, body: Body, text: &[u8], expression: Option<&str>, params: &Params) -> Result<String, EsError> {
+pub fn execute(
+    call: &Call,
+    body: Body,
+    text: &[u8],
+    expression: Option<&str>,
+    params: &Params,
+) -> Result<String, EsError> {
     let started = Instant::now();
     check_passive(params)?;
     let scroll = scroll::keep_alive(params.get("scroll"), "scroll")?;
     validate(call, &body, expression, params, scroll)?;
     let total_as_int = params.bool("rest_total_hits_as_int", false)?;
-    let mut frame = Frame { total_as_int, ..Frame::default() };
+    let mut frame = Frame {
+        total_as_int,
+        ..Frame::default()
+    };
     let result = if let Some(asked) = &body.pit {
         frame.pit_id = Some(asked.id.clone());
         pit::search(call, &body, asked, text)?
@@ -53,7 +64,8 @@ fn in_scope(
     scroll: Option<Duration>,
     frame: &mut Frame,
 ) -> Result<SearchResult, EsError> {
-    let request = SearchRequest::parse(&Value::Object(body.keys)).map_err(|error| failure::of_request(error, text))?;
+    let request = SearchRequest::parse(&Value::Object(body.keys))
+        .map_err(|error| failure::of_request(error, text))?;
     let request = scope.apply(request)?;
     let first = scope.indices.first().map(std::convert::AsRef::as_ref);
     let view = call.store().peek();
@@ -67,26 +79,50 @@ fn in_scope(
         return Ok(result);
     }
     if scope.indices.is_empty() {
-        let total = Some(TotalHits { value: 0, relation: TotalRelation::Eq });
-        return Ok(SearchResult { total, max_score: None, hits: Vec::new(), shards: 0 });
+        let total = Some(TotalHits {
+            value: 0,
+            relation: TotalRelation::Eq,
+        });
+        return Ok(SearchResult {
+            total,
+            max_score: None,
+            hits: Vec::new(),
+            shards: 0,
+        });
     }
-    search_store(&view, &scope.names(), &request).map_err(|error| failure::of_shards(call, first, error, text))
+    search_store(&view, &scope.names(), &request)
+        .map_err(|error| failure::of_shards(call, first, error, text))
 }
 
 /// Parameters whose values are checked and that change nothing here.
 fn check_passive(params: &Params) -> Result<(), EsError> {
-    for name in ["allow_partial_search_results", "request_cache", "ccs_minimize_roundtrips", "typed_keys", "track_scores", "ignore_throttled"] {
+    for name in [
+        "allow_partial_search_results",
+        "request_cache",
+        "ccs_minimize_roundtrips",
+        "typed_keys",
+        "track_scores",
+        "ignore_throttled",
+    ] {
         params.optional_bool(name)?;
     }
     params.time("timeout")?;
     match params.get("search_type") {
         None | Some("query_then_fetch" | "dfs_query_then_fetch") => Ok(()),
-        Some(other) => Err(EsError::illegal_argument(format!("No search type for [{other}]"))),
+        Some(other) => Err(EsError::illegal_argument(format!(
+            "No search type for [{other}]"
+        ))),
     }
 }
 
 /// What contradicts itself before anything is looked at.
-fn validate(call: &Call, body: &Body, expression: Option<&str>, params: &Params, scroll: Option<Duration>) -> Result<(), EsError> {
+fn validate(
+    call: &Call,
+    body: &Body,
+    expression: Option<&str>,
+    params: &Params,
+    scroll: Option<Duration>,
+) -> Result<(), EsError> {
     let has = |key: &str| body.keys.contains_key(key);
     let mut problems: Vec<&str> = Vec::new();
     if scroll.is_some() {
@@ -130,13 +166,24 @@ fn validate(call: &Call, body: &Body, expression: Option<&str>, params: &Params,
         return Err(EsError::validation(&problems));
     }
     if has("search_after") {
-        let sorts = body.keys.get("sort").is_some_and(|sort| !sort.is_null() && sort != &json!([]));
+        let sorts = body
+            .keys
+            .get("sort")
+            .is_some_and(|sort| !sort.is_null() && sort != &json!([]));
         if !sorts {
-            return Err(failure::all_failed(call, None, EsError::illegal_argument("Sort must contain at least one field.")));
+            return Err(failure::all_failed(
+                call,
+                None,
+                EsError::illegal_argument("Sort must contain at least one field."),
+            ));
         }
         if body.from > 0 {
             let reason = "`from` parameter must be set to 0 when `search_after` is used.";
-            return Err(failure::all_failed(call, None, ErrorKind::Search.error(reason)));
+            return Err(failure::all_failed(
+                call,
+                None,
+                ErrorKind::Search.error(reason),
+            ));
         }
     }
     Ok(())
@@ -146,7 +193,10 @@ fn validate(call: &Call, body: &Body, expression: Option<&str>, params: &Params,
 fn check_window(call: &Call, scope: &Scope, body: &Body, is_scroll: bool) -> Result<(), EsError> {
     let end = body.from.saturating_add(body.size);
     for meta in &scope.indices {
-        let window = meta.setting("index.max_result_window").and_then(|text| text.parse().ok()).unwrap_or(10_000_u64);
+        let window = meta
+            .setting("index.max_result_window")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(10_000_u64);
         if end <= window {
             continue;
         }
@@ -159,7 +209,11 @@ fn check_window(call: &Call, scope: &Scope, body: &Body, is_scroll: bool) -> Res
                 "Result window is too large, from + size must be less than or equal to: [{window}] but was [{end}]. See the scroll api for a more efficient way to request large data sets. This limit can be set by changing the [index.max_result_window] index level setting."
             )
         };
-        return Err(failure::all_failed(call, Some(meta), EsError::illegal_argument(reason)));
+        return Err(failure::all_failed(
+            call,
+            Some(meta),
+            EsError::illegal_argument(reason),
+        ));
     }
     Ok(())
 }

@@ -32,10 +32,17 @@ impl Scope {
     ///
     /// # Errors
     /// 404 for a missing index, 400 for a closed one or a bad parameter.
-    pub fn resolve(call: &Call, expression: Option<&str>, params: &Params) -> Result<Self, EsError> {
+    pub fn resolve(
+        call: &Call,
+        expression: Option<&str>,
+        params: &Params,
+    ) -> Result<Self, EsError> {
         let indices = select(call.store(), expression, params, Defaults::DOCUMENTS)?;
         let names = resolve_names(expression.unwrap_or_default())?;
-        let mut scope = Self { preferred: preferred(params.get("preference")), ..Self::default() };
+        let mut scope = Self {
+            preferred: preferred(params.get("preference")),
+            ..Self::default()
+        };
         let routing = params.list("routing");
         for meta in &indices {
             let via = aliases_only(meta, &names);
@@ -47,7 +54,10 @@ impl Scope {
                 _ => routing.clone(),
             };
             if !routing.is_empty() {
-                let mut shards: Vec<u16> = routing.iter().map(|value| meta.shard_of("", Some(value))).collect();
+                let mut shards: Vec<u16> = routing
+                    .iter()
+                    .map(|value| meta.shard_of("", Some(value)))
+                    .collect();
                 shards.sort_unstable();
                 shards.dedup();
                 scope.shards.insert(meta.name.clone(), shards);
@@ -68,7 +78,9 @@ impl Scope {
     /// 400 for the filter of an alias that cannot be read.
     pub fn apply(&self, mut request: SearchRequest) -> Result<SearchRequest, EsError> {
         for (index, filter) in &self.filters {
-            request.add_index_filter(index, filter).map_err(|error| failure::of_request(error, b""))?;
+            request
+                .add_index_filter(index, filter)
+                .map_err(|error| failure::of_request(error, b""))?;
         }
         for (index, shards) in &self.shards {
             request.keep_to_shards(Some(index), shards.clone());
@@ -84,7 +96,11 @@ impl Scope {
         let count = |meta: &Arc<IndexMeta>| {
             let routed = self.shards.get(&meta.name);
             let is_left = |shard: &u16| {
-                routed.is_none_or(|shards| shards.contains(shard)) && self.preferred.as_ref().is_none_or(|shards| shards.contains(shard))
+                routed.is_none_or(|shards| shards.contains(shard))
+                    && self
+                        .preferred
+                        .as_ref()
+                        .is_none_or(|shards| shards.contains(shard))
             };
             (0..meta.shards).filter(is_left).count() as u64
         };
@@ -94,17 +110,29 @@ impl Scope {
 
 /// The aliases by which an index was named, unless it was (also) named by itself or by a wildcard that matches it.
 fn aliases_only<'a>(meta: &'a IndexMeta, names: &[String]) -> Option<Vec<&'a Alias>> {
-    let is_named = names.is_empty() || names.iter().any(|name| name == "_all" || matches(name, &meta.name));
+    let is_named = names.is_empty()
+        || names
+            .iter()
+            .any(|name| name == "_all" || matches(name, &meta.name));
     if is_named {
         return None;
     }
     let is_meant = |alias: &str| names.iter().any(|name| matches(name, alias));
-    Some(meta.aliases.iter().filter(|(name, _)| is_meant(name)).map(|(_, alias)| alias).collect())
+    Some(
+        meta.aliases
+            .iter()
+            .filter(|(name, _)| is_meant(name))
+            .map(|(_, alias)| alias)
+            .collect(),
+    )
 }
 
 /// What all these aliases together show; nothing when one of them shows everything.
 fn filter_of(aliases: &[&Alias]) -> Option<Value> {
-    let filters: Vec<&Value> = aliases.iter().filter_map(|alias| alias.filter.as_ref()).collect();
+    let filters: Vec<&Value> = aliases
+        .iter()
+        .filter_map(|alias| alias.filter.as_ref())
+        .collect();
     match filters.as_slice() {
         [only] if aliases.len() == 1 => Some((*only).clone()),
         several if !several.is_empty() && several.len() == aliases.len() => {
@@ -116,7 +144,10 @@ fn filter_of(aliases: &[&Alias]) -> Option<Value> {
 
 /// Search routing, if every alias has one.
 fn routing_of(aliases: &[&Alias]) -> Vec<String> {
-    let routed: Vec<&str> = aliases.iter().filter_map(|alias| alias.search_routing.as_deref()).collect();
+    let routed: Vec<&str> = aliases
+        .iter()
+        .filter_map(|alias| alias.search_routing.as_deref())
+        .collect();
     if routed.len() < aliases.len() {
         return Vec::new();
     }
@@ -126,7 +157,11 @@ fn routing_of(aliases: &[&Alias]) -> Vec<String> {
 /// `_shards:0,1`, alone or before `|`; every other preference is about copies, of which there is one.
 fn preferred(preference: Option<&str>) -> Option<Vec<u16>> {
     let list = preference?.split('|').next()?.strip_prefix("_shards:")?;
-    Some(list.split(',').filter_map(|number| number.trim().parse().ok()).collect())
+    Some(
+        list.split(',')
+            .filter_map(|number| number.trim().parse().ok())
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -142,7 +177,10 @@ mod tests {
 
     #[test]
     fn aliases_filter_only_where_all_of_them_do() {
-        let filtered = Alias { filter: Some(json!({"term": {"a": 1}})), ..Alias::default() };
+        let filtered = Alias {
+            filter: Some(json!({"term": {"a": 1}})),
+            ..Alias::default()
+        };
         let plain = Alias::default();
         assert_eq!(filter_of(&[&filtered]), Some(json!({"term": {"a": 1}})));
         assert_eq!(filter_of(&[&filtered, &plain]), None);

@@ -46,7 +46,9 @@ pub fn of_value(value: &Value) -> Result<SourceFilter, EsError> {
 /// # Errors
 /// 500 when stored bytes are no JSON.
 pub fn shown(filter: &SourceFilter, source: &[u8]) -> Result<Option<Box<RawValue>>, EsError> {
-    filter.apply(source).map_err(|error| ErrorKind::Exception.error(format!("a stored document is no JSON: {error}")))
+    filter.apply(source).map_err(|error| {
+        ErrorKind::Exception.error(format!("a stored document is no JSON: {error}"))
+    })
 }
 
 #[cfg(test)]
@@ -54,15 +56,23 @@ mod tests {
     use super::*;
 
     fn value(query: &str) -> Option<Value> {
-        value_of_params(&Params::new(crate::elasticsearch::path::query_pairs(query).unwrap()))
+        value_of_params(&Params::new(
+            crate::elasticsearch::path::query_pairs(query).unwrap(),
+        ))
     }
 
     #[test]
     fn the_url_may_switch_filter_or_say_nothing() {
         assert_eq!(value("pretty"), None);
         assert_eq!(value("_source=false"), Some(json!(false)));
-        assert_eq!(value("_source=a,b&_source_includes=c"), Some(json!({"includes": ["c", "a", "b"], "excludes": []})));
-        assert_eq!(value("_source&_source_excludes=x"), Some(json!({"includes": [], "excludes": ["x"]})));
+        assert_eq!(
+            value("_source=a,b&_source_includes=c"),
+            Some(json!({"includes": ["c", "a", "b"], "excludes": []}))
+        );
+        assert_eq!(
+            value("_source&_source_excludes=x"),
+            Some(json!({"includes": [], "excludes": ["x"]}))
+        );
     }
 
     #[test]

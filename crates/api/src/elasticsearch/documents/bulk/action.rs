@@ -30,7 +30,9 @@ impl ActionKind {
     }
 
     fn by_name(name: &str) -> Option<Self> {
-        [Self::Index, Self::Create, Self::Update, Self::Delete].into_iter().find(|kind| kind.name() == name)
+        [Self::Index, Self::Create, Self::Update, Self::Delete]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 
     /// Whether a line with a source or a partial document follows.
@@ -79,13 +81,25 @@ pub struct Action {
 ///
 /// # Errors
 /// 400 in Elasticsearch's words, naming the line.
-pub fn parse(value: &Value, line: usize, defaults: &Defaults, lists_or: bool) -> Result<Action, EsError> {
-    let malformed = |what: String| EsError::illegal_argument(format!("Malformed action/metadata line [{line}], {what}"));
+pub fn parse(
+    value: &Value,
+    line: usize,
+    defaults: &Defaults,
+    lists_or: bool,
+) -> Result<Action, EsError> {
+    let malformed = |what: String| {
+        EsError::illegal_argument(format!("Malformed action/metadata line [{line}], {what}"))
+    };
     let Value::Object(object) = value else {
-        return Err(malformed(format!("expected START_OBJECT but found [{}]", token(value))));
+        return Err(malformed(format!(
+            "expected START_OBJECT but found [{}]",
+            token(value)
+        )));
     };
     let Some((name, meta)) = object.iter().next() else {
-        return Err(malformed("expected FIELD_NAME but found [END_OBJECT]".to_owned()));
+        return Err(malformed(
+            "expected FIELD_NAME but found [END_OBJECT]".to_owned(),
+        ));
     };
     let Some(kind) = ActionKind::by_name(name) else {
         let expected = if lists_or {
@@ -96,15 +110,25 @@ pub fn parse(value: &Value, line: usize, defaults: &Defaults, lists_or: bool) ->
         return Err(malformed(format!("{expected} but found [{name}]")));
     };
     if object.len() > 1 {
-        return Err(malformed("expected END_OBJECT but found [FIELD_NAME]".to_owned()));
+        return Err(malformed(
+            "expected END_OBJECT but found [FIELD_NAME]".to_owned(),
+        ));
     }
     let Value::Object(meta) = meta else {
-        return Err(malformed(format!("expected START_OBJECT but found [{}]", token(meta))));
+        return Err(malformed(format!(
+            "expected START_OBJECT but found [{}]",
+            token(meta)
+        )));
     };
     fields(kind, meta, line, defaults)
 }
 
-fn fields(kind: ActionKind, meta: &Map<String, Value>, line: usize, defaults: &Defaults) -> Result<Action, EsError> {
+fn fields(
+    kind: ActionKind,
+    meta: &Map<String, Value>,
+    line: usize,
+    defaults: &Defaults,
+) -> Result<Action, EsError> {
     let mut action = Action {
         kind,
         index: defaults.index.clone(),
@@ -119,9 +143,13 @@ fn fields(kind: ActionKind, meta: &Map<String, Value>, line: usize, defaults: &D
     let mut pipeline = defaults.pipeline.clone();
     for (key, value) in meta {
         if !is_known(key) {
-            return Err(EsError::illegal_argument(format!("Action/metadata line [{line}] contains an unknown parameter [{key}]")));
+            return Err(EsError::illegal_argument(format!(
+                "Action/metadata line [{line}] contains an unknown parameter [{key}]"
+            )));
         }
-        if matches!(value, Value::Object(_) | Value::Array(_)) && !matches!(key.as_str(), "_source" | "dynamic_templates") {
+        if matches!(value, Value::Object(_) | Value::Array(_))
+            && !matches!(key.as_str(), "_source" | "dynamic_templates")
+        {
             return Err(EsError::illegal_argument(format!(
                 "Malformed action/metadata line [{line}], expected a simple value for field [{key}] but found [{}]",
                 token(value)
@@ -168,7 +196,9 @@ fn is_known(key: &str) -> bool {
 }
 
 fn not_offered(key: &str) -> EsError {
-    EsError::illegal_argument(format!("[{key}] in an action line is not supported by this server"))
+    EsError::illegal_argument(format!(
+        "[{key}] in an action line is not supported by this server"
+    ))
 }
 
 /// Pipelines are not offered; `_none` asks for what happens anyway.
@@ -178,7 +208,9 @@ fn not_offered(key: &str) -> EsError {
 pub fn refuse_pipeline(pipeline: Option<&str>) -> Result<(), EsError> {
     match pipeline {
         None | Some("_none" | "") => Ok(()),
-        Some(name) => Err(EsError::illegal_argument(format!("pipeline with id [{name}] does not exist"))),
+        Some(name) => Err(EsError::illegal_argument(format!(
+            "pipeline with id [{name}] does not exist"
+        ))),
     }
 }
 
@@ -187,7 +219,9 @@ fn op_type(kind: ActionKind, value: &Value) -> Result<ActionKind, EsError> {
     match (kind, given.as_str()) {
         (ActionKind::Index | ActionKind::Create, "index") => Ok(ActionKind::Index),
         (ActionKind::Index | ActionKind::Create, "create") => Ok(ActionKind::Create),
-        (_, other) => Err(EsError::illegal_argument(format!("opType must be 'create' or 'index', found: [{other}]"))),
+        (_, other) => Err(EsError::illegal_argument(format!(
+            "opType must be 'create' or 'index', found: [{other}]"
+        ))),
     }
 }
 
@@ -200,7 +234,9 @@ pub fn version_type(word: &str) -> Result<VersionType, EsError> {
         "internal" => Ok(VersionType::Internal),
         "external" | "external_gt" => Ok(VersionType::External),
         "external_gte" => Ok(VersionType::ExternalGte),
-        other => Err(EsError::illegal_argument(format!("No version type match [{other}]"))),
+        other => Err(EsError::illegal_argument(format!(
+            "No version type match [{other}]"
+        ))),
     }
 }
 
@@ -209,7 +245,9 @@ fn number(key: &str, value: &Value) -> Result<Option<u64>, EsError> {
         Value::Null => Ok(None),
         Value::Number(number) if number.as_u64().is_some() => Ok(number.as_u64()),
         Value::String(digits) if digits.parse::<u64>().is_ok() => Ok(digits.parse().ok()),
-        other => Err(EsError::illegal_argument(format!("[{key}] must be a number not below 0, found [{other}]"))),
+        other => Err(EsError::illegal_argument(format!(
+            "[{key}] must be a number not below 0, found [{other}]"
+        ))),
     }
 }
 

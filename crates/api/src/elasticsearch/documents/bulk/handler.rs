@@ -31,12 +31,21 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, operation: Operation) {
-        let Operation { kind, op, size_bytes } = operation;
+        let Operation {
+            kind,
+            op,
+            size_bytes,
+        } = operation;
         let source = match &op.kind {
             WriteKind::Index { source, .. } => Some(source.clone()),
             _ => None,
         };
-        self.asked.push(Asked { kind, index: op.index.clone(), id: op.id.clone(), source });
+        self.asked.push(Asked {
+            kind,
+            index: op.index.clone(),
+            id: op.id.clone(),
+            source,
+        });
         self.ops.push(op);
         self.size_bytes += size_bytes;
     }
@@ -56,7 +65,9 @@ pub async fn bulk(mut request: EsRequest) -> EsResult {
     request.params.check_timeouts()?;
     refuse_pipeline(request.params.get("pipeline"))?;
     if request.body_format() != Format::Json {
-        return Err(EsError::illegal_argument("[_bulk] takes lines of JSON only"));
+        return Err(EsError::illegal_argument(
+            "[_bulk] takes lines of JSON only",
+        ));
     }
     let defaults = Defaults {
         index: request.captured_or_param("index").map(str::to_owned),
@@ -69,19 +80,30 @@ pub async fn bulk(mut request: EsRequest) -> EsResult {
     let mut reader = Reader::new(defaults, shape);
     let mut batch = Batch::default();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| EsError::illegal_argument(format!("cannot read the request body: {error}")))?;
-        let Ok(chunk) = frame.into_data() else { continue };
+        let frame = frame.map_err(|error| {
+            EsError::illegal_argument(format!("cannot read the request body: {error}"))
+        })?;
+        let Ok(chunk) = frame.into_data() else {
+            continue;
+        };
         reader.push(&chunk);
         while let Some(operation) = reader.next_operation()? {
             batch.add(operation);
             if batch.is_full() {
-                items = write(request.state.store.clone(), std::mem::take(&mut batch), items).await?;
+                items = write(
+                    request.state.store.clone(),
+                    std::mem::take(&mut batch),
+                    items,
+                )
+                .await?;
             }
         }
     }
     reader.finish()?;
     items = write(request.state.store.clone(), batch, items).await?;
-    Ok(EsResponse::json(items.finish(started.elapsed().as_millis())))
+    Ok(EsResponse::json(
+        items.finish(started.elapsed().as_millis()),
+    ))
 }
 
 async fn write(store: Store, batch: Batch, mut items: Items) -> Result<Items, EsError> {
@@ -90,7 +112,9 @@ async fn write(store: Store, batch: Batch, mut items: Items) -> Result<Items, Es
     }
     blocking(move || {
         // Checked for the whole batch: one name that may not be made keeps its companions from being made.
-        let options = WriteOptions { auto_create: batch.ops.iter().all(|op| auto_create(&store, &op.index)) };
+        let options = WriteOptions {
+            auto_create: batch.ops.iter().all(|op| auto_create(&store, &op.index)),
+        };
         let outcomes = store.write(batch.ops, &options);
         for (asked, outcome) in batch.asked.iter().zip(outcomes) {
             items.add(asked, outcome);

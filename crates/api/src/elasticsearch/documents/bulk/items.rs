@@ -33,7 +33,12 @@ pub struct Asked {
 impl Items {
     /// Nothing yet. `forced_refresh`: the request said `refresh=true`.
     pub fn new(shape: Shape, forced_refresh: bool) -> Self {
-        Self { shape, forced_refresh, text: String::new(), has_errors: false }
+        Self {
+            shape,
+            forced_refresh,
+            text: String::new(),
+            has_errors: false,
+        }
     }
 
     /// Adds the item of one operation.
@@ -50,7 +55,11 @@ impl Items {
 
     fn done(&mut self, name: &str, outcome: &WriteOutcome) {
         let is_noop = outcome.result == WriteResult::Noop;
-        let refresh = if self.forced_refresh && !is_noop { "\"forced_refresh\":true," } else { "" };
+        let refresh = if self.forced_refresh && !is_noop {
+            "\"forced_refresh\":true,"
+        } else {
+            ""
+        };
         let copies = u8::from(!is_noop);
         let status = status_of(outcome.result);
         self.text.push_str(&format!(
@@ -69,14 +78,19 @@ impl Items {
         let error = document_failure(error, asked.source.as_ref(), self.shape);
         let status = error.status(self.shape).as_u16();
         let body = Value::Object(error.object(self.shape, true, false));
-        let id = asked.id.as_deref().map_or_else(|| "null".to_owned(), quoted);
+        let id = asked
+            .id
+            .as_deref()
+            .map_or_else(|| "null".to_owned(), quoted);
         let index = quoted(&asked.index);
         self.text.push_str(&format!("{{\"{name}\":{{\"_index\":{index},\"_id\":{id},\"status\":{status},\"error\":{body}}}}}"));
     }
 
     /// The whole answer.
     pub fn finish(self, took_ms: u128) -> String {
-        let Self { text, has_errors, .. } = self;
+        let Self {
+            text, has_errors, ..
+        } = self;
         format!("{{\"took\":{took_ms},\"errors\":{has_errors},\"items\":[{text}]}}")
     }
 }

@@ -43,7 +43,15 @@ pub struct Reader {
 impl Reader {
     /// A reader that has seen nothing yet.
     pub fn new(defaults: Defaults, shape: Shape) -> Self {
-        Self { defaults, shape, buffer: BytesMut::new(), searched: 0, line: 0, pending: None, operations: 0 }
+        Self {
+            defaults,
+            shape,
+            buffer: BytesMut::new(),
+            searched: 0,
+            line: 0,
+            pending: None,
+            operations: 0,
+        }
     }
 
     /// Takes more of the body.
@@ -63,7 +71,8 @@ impl Reader {
                 None if line.is_empty() => {}
                 None => {
                     let value = body::parse(&line, Format::Json, self.shape)?;
-                    let parsed = action::parse(&value, self.line, &self.defaults, self.shape == Shape::Es)?;
+                    let parsed =
+                        action::parse(&value, self.line, &self.defaults, self.shape == Shape::Es)?;
                     if parsed.kind.has_source() {
                         self.pending = Some(parsed);
                     } else {
@@ -81,7 +90,9 @@ impl Reader {
     /// 400 when the last line is not ended, an action lacks its source, or nothing was asked for.
     pub fn finish(&self) -> Result<(), EsError> {
         if self.buffer.has_remaining() {
-            return Err(EsError::illegal_argument("The bulk request must be terminated by a newline [\\n]"));
+            return Err(EsError::illegal_argument(
+                "The bulk request must be terminated by a newline [\\n]",
+            ));
         }
         if let Some(action) = &self.pending {
             return Err(EsError::illegal_argument(format!(
@@ -100,7 +111,10 @@ impl Reader {
     }
 
     fn next_line(&mut self) -> Result<Option<Bytes>, EsError> {
-        let Some(found) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
+        let Some(found) = self.buffer[self.searched..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+        else {
             self.searched = self.buffer.len();
             if self.searched > MAX_LINE_BYTES {
                 return Err(EsError::illegal_argument(format!(
@@ -131,8 +145,14 @@ impl Reader {
         }
         let size_bytes = source.len() + index.len() + 128;
         let kind = match action.kind {
-            ActionKind::Index => WriteKind::Index { source, create_only: false },
-            ActionKind::Create => WriteKind::Index { source, create_only: true },
+            ActionKind::Index => WriteKind::Index {
+                source,
+                create_only: false,
+            },
+            ActionKind::Create => WriteKind::Index {
+                source,
+                create_only: true,
+            },
             ActionKind::Update => WriteKind::Update(update::parse(&source, self.shape)?.update),
             ActionKind::Delete => WriteKind::Delete,
         };
@@ -147,7 +167,11 @@ impl Reader {
             version_type: action.version_type,
             require_alias: action.require_alias,
         };
-        Ok(Operation { kind: action.kind, op, size_bytes })
+        Ok(Operation {
+            kind: action.kind,
+            op,
+            size_bytes,
+        })
     }
 }
 
@@ -169,7 +193,10 @@ mod tests {
     }
 
     fn reason(error: &EsError) -> String {
-        error.render(Shape::Es, false)["error"]["reason"].as_str().unwrap().to_owned()
+        error.render(Shape::Es, false)["error"]["reason"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     #[test]
@@ -179,7 +206,13 @@ mod tests {
             let operations = read(body, chunk, &Defaults::default()).unwrap();
             assert_eq!(operations.len(), 2);
             assert_eq!(operations[0].op.id.as_deref(), Some("7"));
-            let WriteKind::Index { source, create_only: false } = &operations[0].op.kind else { panic!() };
+            let WriteKind::Index {
+                source,
+                create_only: false,
+            } = &operations[0].op.kind
+            else {
+                panic!()
+            };
             assert_eq!(&source[..], b"{\"x\":1}");
             assert!(matches!(operations[1].op.kind, WriteKind::Delete));
         }
@@ -187,13 +220,22 @@ mod tests {
 
     #[test]
     fn the_last_line_must_end() {
-        let error = read(b"{\"index\":{\"_index\":\"a\"}}\n{\"x\":1}", 1000, &Defaults::default()).unwrap_err();
-        assert_eq!(reason(&error), "The bulk request must be terminated by a newline [\\n]");
+        let error = read(
+            b"{\"index\":{\"_index\":\"a\"}}\n{\"x\":1}",
+            1000,
+            &Defaults::default(),
+        )
+        .unwrap_err();
+        assert_eq!(
+            reason(&error),
+            "The bulk request must be terminated by a newline [\\n]"
+        );
     }
 
     #[test]
     fn mistakes_name_their_line() {
-        let parse = |body: &str| reason(&read(body.as_bytes(), 1000, &Defaults::default()).unwrap_err());
+        let parse =
+            |body: &str| reason(&read(body.as_bytes(), 1000, &Defaults::default()).unwrap_err());
         assert_eq!(
             parse("{\"foo\":{\"_index\":\"docs1\"}}\n{}\n"),
             "Malformed action/metadata line [1], expected field [create], [delete], [index] or [update] but found [foo]"
@@ -202,25 +244,50 @@ mod tests {
             parse("{\"index\":{\"_index\":\"a\",\"_foo\":1}}\n{}\n"),
             "Action/metadata line [1] contains an unknown parameter [_foo]"
         );
-        assert_eq!(parse("{\"index\":{}}\n{}\n"), "Validation Failed: 1: index is missing;");
+        assert_eq!(
+            parse("{\"index\":{}}\n{}\n"),
+            "Validation Failed: 1: index is missing;"
+        );
         assert_eq!(parse("\n"), "Validation Failed: 1: no requests added;");
         assert!(parse("{\"index\":{\"_index\":\"a\"}}\n").contains("not followed by a source"));
     }
 
     #[test]
     fn the_url_fills_in_what_lines_leave_out() {
-        let defaults = Defaults { index: Some("i".into()), routing: Some("r".into()), ..Defaults::default() };
-        let operations = read(b"{\"index\":{}}\n{}\n{\"create\":{\"_index\":\"j\",\"routing\":\"s\"}}\n{}\n", 9, &defaults).unwrap();
-        let seen: Vec<_> =
-            operations.iter().map(|one| (one.op.index.as_str(), one.op.routing.as_deref().unwrap())).collect();
+        let defaults = Defaults {
+            index: Some("i".into()),
+            routing: Some("r".into()),
+            ..Defaults::default()
+        };
+        let operations = read(
+            b"{\"index\":{}}\n{}\n{\"create\":{\"_index\":\"j\",\"routing\":\"s\"}}\n{}\n",
+            9,
+            &defaults,
+        )
+        .unwrap();
+        let seen: Vec<_> = operations
+            .iter()
+            .map(|one| (one.op.index.as_str(), one.op.routing.as_deref().unwrap()))
+            .collect();
         assert_eq!(seen, [("i", "r"), ("j", "s")]);
     }
 
     #[test]
     fn pipelines_are_refused_but_none_is_no_pipeline() {
-        let none = Defaults { pipeline: Some("_none".into()), index: Some("i".into()), ..Defaults::default() };
+        let none = Defaults {
+            pipeline: Some("_none".into()),
+            index: Some("i".into()),
+            ..Defaults::default()
+        };
         assert_eq!(read(b"{\"index\":{}}\n{}\n", 100, &none).unwrap().len(), 1);
-        let some = Defaults { pipeline: Some("p".into()), index: Some("i".into()), ..Defaults::default() };
-        assert_eq!(reason(&read(b"{\"index\":{}}\n{}\n", 100, &some).unwrap_err()), "pipeline with id [p] does not exist");
+        let some = Defaults {
+            pipeline: Some("p".into()),
+            index: Some("i".into()),
+            ..Defaults::default()
+        };
+        assert_eq!(
+            reason(&read(b"{\"index\":{}}\n{}\n", 100, &some).unwrap_err()),
+            "pipeline with id [p] does not exist"
+        );
     }
 }
