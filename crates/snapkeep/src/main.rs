@@ -1,5 +1,7 @@
 //! The snapkeep program: a server with an Elasticsearch and a native API, and the command line that drives it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod cli;
 mod client;
 mod commands;

@@ -1,5 +1,7 @@
 //! The program as an operator meets it: starting, answering, stopping, and what a mistake says.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
