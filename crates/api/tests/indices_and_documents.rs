@@ -1,5 +1,7 @@
 //! Indices, documents and searches from request to answer.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fmt::Write;

@@ -226,7 +226,8 @@ pub fn put_settings(call: &Call) -> Reply {
         .filter(|meta| meta.is_open())
         .map(|meta| format!("[{}/{}]", meta.name, meta.uuid))
         .collect();
-    if !fixed.is_empty() && !open.is_empty() && !(reopen && call.shape() == Shape::Es) {
+    let reopens = reopen && call.shape() == Shape::Es;
+    if !fixed.is_empty() && !open.is_empty() && !reopens {
         let hint = match call.shape() {
             Shape::Es => {
                 " unless the `reopen` query parameter is set to true. Alternatively, close the indices, apply the settings changes, and reopen the indices"
