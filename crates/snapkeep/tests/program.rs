@@ -159,3 +159,117 @@ fn what_is_not_there_has_its_own_exit_code() {
     let (unknown, said) = run(snapkeep(folder.path()).args(["frobnicate"]));
     assert_eq!(unknown.status.code(), Some(2), "{said}");
 }
+
+#[test]
+fn the_native_api_refuses_with_a_reason_and_gives_no_password_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, base) = serve(folder.path());
+    let client = reqwest::blocking::Client::new();
+    let send = |method: reqwest::Method, path: &str, body: &str| {
+        let request = client
+            .request(method, format!("{base}/api/v1{path}"))
+            .body(body.to_owned());
+        let answer = request.send().unwrap();
+        (answer.status().as_u16(), answer.text().unwrap())
+    };
+    let (get, put, post) = (
+        reqwest::Method::GET,
+        reqwest::Method::PUT,
+        reqwest::Method::POST,
+    );
+
+    let registration = r#"{"kind": "fs", "settings": {"location": "main"}}"#;
+    assert_eq!(send(put.clone(), "/repositories/main", registration).0, 200);
+    for (method, path, body, status, code) in [
+        (get.clone(), "/nothing", "", 404, "no_such_path"),
+        (
+            get.clone(),
+            "/repositories/nope",
+            "",
+            404,
+            "repository_missing",
+        ),
+        (
+            get.clone(),
+            "/repositories/main/snapshots/nope",
+            "",
+            404,
+            "snapshot_missing",
+        ),
+        (get.clone(), "/jobs/nope", "", 404, "job_missing"),
+        (
+            put.clone(),
+            "/repositories/x",
+            r#"{"kind": "fs", "extra": 1}"#,
+            400,
+            "invalid_body",
+        ),
+        (
+            put.clone(),
+            "/repositories/x",
+            r#"{"kind": "tape"}"#,
+            400,
+            "repository_type_unknown",
+        ),
+        (
+            put,
+            "/repositories/x",
+            r#"{"kind": "fs", "settings": {"location": "/etc"}}"#,
+            400,
+            "repository_refused",
+        ),
+        (
+            post.clone(),
+            "/repositories/main/snapshots",
+            "not json",
+            400,
+            "invalid_body",
+        ),
+        (
+            post.clone(),
+            "/repositories/main/snapshots",
+            r#"{"name": "UPPER"}"#,
+            400,
+            "invalid_name",
+        ),
+        (
+            post.clone(),
+            "/repositories/main/check",
+            r#"{"read_data": {"sample": 7}}"#,
+            400,
+            "invalid_body",
+        ),
+        (
+            post,
+            "/repositories/main/keys",
+            r#"{"password": ""}"#,
+            400,
+            "key_refused",
+        ),
+    ] {
+        let (answered, text) = send(method, path, body);
+        let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (answered, problem["error"]["code"].as_str()),
+            (status, Some(code)),
+            "{path} {body}: {text}"
+        );
+    }
+
+    let password =
+        std::fs::read_to_string(folder.path().join("snapkeep-data/repository.key")).unwrap();
+    for path in [
+        "/repositories",
+        "/repositories/main",
+        "/repositories/main/keys",
+        "/jobs",
+    ] {
+        let (status, text) = send(get.clone(), path, "");
+        assert_eq!(status, 200, "{text}");
+        assert!(
+            !text.contains(password.trim()),
+            "{path} gives the password out"
+        );
+    }
+    assert!(terminate(&mut child).success());
+}
