@@ -82,13 +82,16 @@ impl App {
             self.store.clone(),
             config,
         ));
+        // Only reading is taken from an index that has the name of one of these paths.
+        let health = get(health::health).fallback_service(elasticsearch.clone());
+        let metrics = get(metrics::render).fallback_service(elasticsearch.clone());
         let own = Router::new()
-            .route("/health", get(health::health))
+            .route("/health", health)
             .with_state(health::HealthState::new(
                 self.engine.clone(),
                 self.shutdown.clone(),
             ))
-            .route("/metrics", get(metrics::render));
+            .route("/metrics", metrics);
         own.merge(self.native_router())
             .fallback_service(elasticsearch)
             .layer(axum::middleware::from_fn(metrics::count))
