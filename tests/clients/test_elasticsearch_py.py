@@ -44,7 +44,7 @@ def test_identity(client: Elasticsearch) -> None:
 
 
 def test_repositories(client: Elasticsearch, loaded: dict) -> None:
-    answer = client.snapshot.create_repository(name="second", type="fs", settings={"location": "second", "compress": True})
+    answer = client.snapshot.create_repository(name="second", body={"type": "fs", "settings": {"location": "second", "compress": True}})
     assert answer["acknowledged"]
     assert client.snapshot.get_repository(name="second")["second"]["settings"] == {"location": "second", "compress": "true"}
     assert {"lib", "second"} <= set(client.snapshot.get_repository())
@@ -98,11 +98,11 @@ def test_restore_into_a_closed_index_and_over_an_open_one(client: Elasticsearch,
 
 
 def test_a_second_snapshot_has_the_changes(client: Elasticsearch, loaded: dict) -> None:
-    client.index(index="archive", id="d0", document={"n": "changed"}, refresh=True)
+    client.index(index="archive", id="d0", document={"n": 7777}, refresh=True)
     client.delete(index="archive", id="d1", refresh=True)
     client.snapshot.create(repository="lib", snapshot="two", wait_for_completion=True, indices="archive")
     expected = documents_of(client, "archive")
-    assert expected["d0"] == {"n": "changed"} and "d1" not in expected
+    assert expected["d0"] == {"n": 7777} and "d1" not in expected
     for snapshot, documents in (("two", expected), ("one", loaded["archive"])):
         client.indices.delete(index="archive")
         client.snapshot.restore(repository="lib", snapshot=snapshot, wait_for_completion=True, indices="archive")

@@ -16,11 +16,11 @@ CURATOR = Path(sys.executable).parent / "curator"
 
 @pytest.fixture(scope="module")
 def loaded(server: Server) -> Iterator[dict[str, Documents]]:
-    for number, index in enumerate(("logs-1", "logs-2", "metrics")):
+    for number, index in enumerate(("logs-1", "logs-2", "figures")):
         create_index(server.http, index)
         bulk(server.http, index, make_documents(100 + number, seed=number))
     register(server.http, "backups")
-    yield {index: read_all(server.http, index) for index in ("logs-1", "logs-2", "metrics")}
+    yield {index: read_all(server.http, index) for index in ("logs-1", "logs-2", "figures")}
 
 
 def run_action(server: Server, folder: Path, action: str, options: dict[str, Any], filters: list[dict]) -> str:
@@ -70,14 +70,14 @@ def test_restore_with_rename(server: Server, loaded: dict, tmp_path: Path) -> No
 
 def test_restore_of_the_latest(server: Server, loaded: dict, tmp_path: Path) -> None:
     server.http.delete("/metrics").ok()
-    options = {"repository": "backups", "indices": ["metrics"], "wait_for_completion": True, "wait_interval": 1, "max_wait": 60}
+    options = {"repository": "backups", "indices": ["figures"], "wait_for_completion": True, "wait_interval": 1, "max_wait": 60}
     run_action(server, tmp_path, "restore", options, [{"filtertype": "pattern", "kind": "prefix", "value": "dated-"}])
-    assert_same(read_all(server.http, "metrics"), loaded["metrics"])
+    assert_same(read_all(server.http, "figures"), loaded["figures"])
 
 
 def test_delete_snapshots(server: Server, loaded: dict, tmp_path: Path) -> None:
     for number in range(3):
-        server.http.put(f"/_snapshot/backups/old-{number}?wait_for_completion=true", {"indices": "metrics"}).ok()
+        server.http.put(f"/_snapshot/backups/old-{number}?wait_for_completion=true", {"indices": "figures"}).ok()
     filters = [
         {"filtertype": "pattern", "kind": "prefix", "value": "old-"},
         {"filtertype": "count", "count": 1, "use_age": True, "source": "creation_date", "reverse": True},

@@ -32,15 +32,16 @@ public final class OpenSearchPeer {
             Files.createDirectories(home.resolve(folder));
         }
         LogConfigurator.registerErrorListener();
-        LogConfigurator.setNodeName("node-1");
+        LogConfigurator.setNodeName("snapkeep-1");
         Configurator.setRootLevel(Level.WARN);
 
         Settings settings = Settings.builder()
             .put("path.home", home.toString())
             .put("path.data", home.resolve("data").toString())
             .put("path.repo", home.resolve("repo").toString())
-            .put("cluster.name", "peer")
-            .put("node.name", "node-1")
+            // The names that Snapkeep gives itself, so that no answer differs by them.
+            .put("cluster.name", "snapkeep")
+            .put("node.name", "snapkeep-1")
             .put("network.host", "127.0.0.1")
             .put("http.port", arguments[1])
             .put("transport.port", arguments[2])
