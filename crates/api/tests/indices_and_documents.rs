@@ -242,6 +242,31 @@ async fn aliases_are_changed_together_and_filter_what_they_show() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_alias_with_routing_finds_what_was_written_through_it() {
+    let server = with_documents(Shape::Es, 0).await;
+    let alias = r#"{"routing":"r"}"#;
+    server.send("PUT /docs/_alias/routed", alias).await.ok();
+    for id in 0..8 {
+        let line = format!("PUT /routed/_doc/{id}");
+        assert_eq!(server.send(&line, r#"{"n":1}"#).await.status, 201);
+        assert_eq!(
+            server.get(&format!("/routed/_doc/{id}")).await.ok()["_routing"],
+            "r"
+        );
+    }
+    assert_eq!(server.get("/routed/_count").await.ok()["count"], 8);
+    let other = server
+        .send("PUT /routed/_doc/9?routing=other", "{}")
+        .await
+        .error();
+    assert!(
+        other.2.starts_with("Alias [routed] has index routing"),
+        "{}",
+        other.2
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn templates_shape_new_indices() {
     let server = Server::start(Shape::Es).await;
     let component = r#"{"template":{"settings":{"number_of_replicas":0}}}"#;

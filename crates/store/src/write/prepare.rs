@@ -34,6 +34,8 @@ struct Target {
     block: Option<String>,
     /// The name asked for was an alias.
     is_alias: bool,
+    /// Routing that the alias gives to what is written through it.
+    alias_routing: Option<String>,
 }
 
 pub(super) struct Preparation<'a> {
@@ -65,6 +67,7 @@ impl<'a> Preparation<'a> {
     ) -> Result<Prepared, StoreError> {
         check_versions(&op)?;
         let target = self.find_target(&op)?;
+        self.add_alias_routing(target, &mut op)?;
         let (id, is_id_new) = match op.id.take() {
             Some(id) => (id, false),
             None if matches!(op.kind, WriteKind::Index { .. }) => (new_document_id(), true),
@@ -124,6 +127,22 @@ impl<'a> Preparation<'a> {
         }
     }
 
+    fn add_alias_routing(&self, target: usize, op: &mut WriteOp) -> Result<(), StoreError> {
+        let Some(routing) = &self.targets[target].alias_routing else {
+            return Ok(());
+        };
+        match &op.routing {
+            Some(given) if given != routing => Err(StoreError::illegal(format!(
+                "Alias [{}] has index routing associated with it [{routing}], and was provided with routing value [{given}], rejecting operation",
+                op.index
+            ))),
+            _ => {
+                op.routing = Some(routing.clone());
+                Ok(())
+            }
+        }
+    }
+
     fn open_target(&self, name: &str) -> Result<Target, StoreError> {
         let found = self.core.catalogue().write_target(name).cloned();
         let index = match found {
@@ -142,11 +161,14 @@ impl<'a> Preparation<'a> {
         check_readable(&index)?;
         let block = write_block(&index);
         let is_alias = index.meta.name != name;
+        let alias = index.meta.aliases.get(name).filter(|_| is_alias);
+        let alias_routing = alias.and_then(|alias| alias.index_routing.clone());
         Ok(Target {
             known: index.data.known_fields(),
             index,
             block,
             is_alias,
+            alias_routing,
         })
     }
 

@@ -8,7 +8,7 @@ use crate::elasticsearch::call::{Call, Reply};
 use crate::elasticsearch::cluster::health;
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::errors::EsError;
-use crate::elasticsearch::indices::targets::{Defaults, select};
+use crate::elasticsearch::indices::targets::{Defaults, select, stats_of};
 use crate::elasticsearch::output::{Cell, Column, Table};
 use crate::elasticsearch::response::EsResponse;
 
@@ -99,7 +99,11 @@ pub fn indices(call: &Call) -> Reply {
             continue;
         }
         let stats = if meta.state == IndexState::Open {
-            Some(call.store().stats(&meta.name)?)
+            let stats = stats_of(call.store(), &meta)?;
+            if stats.is_none() {
+                continue;
+            }
+            stats
         } else {
             None
         };
@@ -149,7 +153,7 @@ pub fn count(call: &Call) -> Reply {
         &call.params,
         Defaults::DOCUMENTS,
     )? {
-        docs += call.store().stats(&meta.name)?.docs;
+        docs += stats_of(call.store(), &meta)?.map_or(0, |stats| stats.docs);
     }
     let [epoch, clock] = time::now();
     table.push(vec![epoch, clock, Cell::from(docs)]);

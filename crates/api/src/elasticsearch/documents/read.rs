@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use snapkeep_store::search::SourceFilter;
-use snapkeep_store::{Document, StoreError};
+use snapkeep_store::{Document, IndexMeta};
 
 use super::bulk::token;
 use crate::elasticsearch::call::{Call, Reply, empty, raw};
@@ -55,13 +55,18 @@ fn fetch(call: &Call) -> Result<(String, Option<Document>), EsError> {
         ));
     }
     let meta = targets::one(call.store(), call.arg("index"), call.shape())?;
-    let found = call
-        .store()
-        .get(&meta.name, call.arg("id"), call.params.get("routing"))?;
+    let routing = routing_of(&meta, call.arg("index"), call.params.get("routing"));
+    let found = call.store().get(&meta.name, call.arg("id"), routing)?;
     if let (Some(document), true) = (&found, call.params.has("version")) {
         check_version(call, &meta.name, &meta.uuid, document)?;
     }
     Ok((meta.name.clone(), found))
+}
+
+/// The routing given, or else the one that an alias gives to what is written through it.
+fn routing_of<'a>(meta: &'a IndexMeta, name: &str, given: Option<&'a str>) -> Option<&'a str> {
+    let by_alias = || meta.aliases.get(name)?.index_routing.as_deref();
+    given.or_else(by_alias)
 }
 
 fn check_version(call: &Call, index: &str, uuid: &str, document: &Document) -> Result<(), EsError> {
@@ -145,10 +150,8 @@ pub fn multi_get(call: &Call) -> Reply {
     let mut texts = Vec::with_capacity(wanted.len());
     for one in &wanted {
         let answered = targets::one(call.store(), &one.index, call.shape()).and_then(|meta| {
-            let found = call
-                .store()
-                .get(&meta.name, &one.id, one.routing.as_deref())
-                .map_err(|error: StoreError| EsError::from(error))?;
+            let routing = routing_of(&meta, &one.index, one.routing.as_deref());
+            let found = call.store().get(&meta.name, &one.id, routing)?;
             match found {
                 Some(document) => found_text(&meta.name, &document, one.filter.as_ref()),
                 None => Ok(missing_text(&meta.name, &one.id)),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use snapkeep_store::{IndexMeta, IndexStats, ShardView};
 
 use super::render;
-use super::targets::{Defaults, select};
+use super::targets::{Defaults, select, stats_of};
 use crate::elasticsearch::call::{Call, Reply, ok};
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::errors::EsError;
@@ -69,7 +69,9 @@ pub fn stats(call: &Call) -> Reply {
     let mut all = IndexStats::default();
     let mut indices = Map::new();
     for meta in &chosen {
-        let own = call.store().stats(&meta.name)?;
+        let Some(own) = stats_of(call.store(), meta)? else {
+            continue;
+        };
         all.docs += own.docs;
         all.deleted += own.deleted;
         all.store_bytes += own.store_bytes;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use snapkeep_engine::names::resolve_date_math;
 use snapkeep_engine::selection::{self, Candidate, Expand, Options, SelectionError};
-use snapkeep_store::{IndexMeta, IndexState, Store};
+use snapkeep_store::{IndexMeta, IndexState, IndexStats, Store, StoreError};
 
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::documents::failure::index_closed;
@@ -176,6 +176,18 @@ fn open(meta: Arc<IndexMeta>) -> Result<Arc<IndexMeta>, EsError> {
     match meta.state {
         IndexState::Closed => Err(index_closed(&meta.name, &meta.uuid)),
         _ => Ok(meta),
+    }
+}
+
+/// Sizes of an index that was there a moment ago; `None` when it is gone by now.
+///
+/// # Errors
+/// Those of the store.
+pub fn stats_of(store: &Store, meta: &IndexMeta) -> Result<Option<IndexStats>, EsError> {
+    match store.stats(&meta.name) {
+        Ok(stats) => Ok(Some(stats)),
+        Err(StoreError::IndexNotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
