@@ -6,6 +6,8 @@
 //! The methods of [`Engine`] are `async` and return when the answer is known. Work that lasts (snapshots, restores, checks) is a
 //! durable *job* on a thread of its own; it goes on when the caller leaves.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+// Errors carry all that a dialect needs to word them, and are rare: their size does not matter.
+#![allow(clippy::result_large_err)]
 
 pub mod bytesize;
 mod catalogue;

@@ -16,6 +16,7 @@ mod list;
 mod plan;
 mod running;
 mod status;
+mod trees;
 
 pub(crate) use delete::finish_deletion;
 pub(crate) use job::{failed, milliseconds};

@@ -48,7 +48,7 @@ async fn a_deleted_index_is_restored_with_every_document_as_it_was() {
     assert_eq!(info.indices[0].documents, before.len() as u64);
     assert_eq!(info.uuid.len(), 22);
     let listed = world.engine.snapshots("backup").await.unwrap();
-    assert_eq!(listed, [info.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&info));
     let status = world
         .engine
         .snapshot_status("backup", "snapshot_1")

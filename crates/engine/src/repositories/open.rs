@@ -61,13 +61,16 @@ pub(crate) enum OpenFailure {
     Unreachable { cause: String, denied: bool },
 }
 
+/// A place, and the vault there if it is open.
+type Slot = Arc<Mutex<Option<Arc<OpenVault>>>>;
+
 /// All open vaults, and what is needed to open more.
 pub(crate) struct Vaults {
     password: Password,
     options: RepositoryOptions,
     runtime: Handle,
     /// One place may be opened by one thread at a time, different places at the same time.
-    slots: Mutex<HashMap<PathBuf, Arc<Mutex<Option<Arc<OpenVault>>>>>>,
+    slots: Mutex<HashMap<PathBuf, Slot>>,
     /// Why registrations could not be opened last time, by name.
     troubles: Mutex<HashMap<String, String>>,
     prune_requests: Mutex<BTreeSet<String>>,
