@@ -1,5 +1,7 @@
 //! The snapshot API from request to answer, with a real engine and store behind it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 use std::time::Duration;
 
