@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use confique::Config;
 
 use super::values::{
-    ByteRate, ByteSize, LogFormat, Seconds, ShapeName, is_filter, not_empty, parse_list,
-    parse_paths,
+    ByteRate, ByteSize, LogFormat, Seconds, ShapeName, is_filter, is_version, not_empty,
+    parse_list, parse_paths,
 };
 
 /// All settings of a Snapkeep server.
@@ -130,6 +130,10 @@ pub struct ElasticsearchSettings {
     /// Which server's answers to give: `es` (the superset that clients of Elasticsearch 5 to 8 understand) or `opensearch` (strictly as OpenSearch 2).
     #[config(default = "es", env = "SNAPKEEP_ELASTICSEARCH_SHAPE")]
     pub shape: ShapeName,
+
+    /// The version to present to clients, such as `7.17.29`; unset: 8.19.21 for `es`, 2.19.6 for `opensearch`.
+    #[config(env = "SNAPKEEP_ELASTICSEARCH_VERSION", validate = is_version)]
+    pub version: Option<String>,
 
     /// The name of the cluster in answers.
     #[config(default = "snapkeep", env = "SNAPKEEP_ELASTICSEARCH_CLUSTER_NAME", validate = not_empty)]

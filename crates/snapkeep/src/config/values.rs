@@ -196,6 +196,13 @@ pub fn is_filter(text: &impl AsRef<str>) -> Result<(), String> {
         })
 }
 
+/// Whether `text` is a version that can be presented to clients.
+pub fn is_version(text: &impl AsRef<str>) -> Result<(), String> {
+    text.as_ref()
+        .parse::<snapkeep_api::elasticsearch::Version>()
+        .map(drop)
+}
+
 /// Whether `text` says anything.
 pub fn not_empty(text: &impl AsRef<str>) -> Result<(), &'static str> {
     if text.as_ref().trim().is_empty() {

@@ -74,6 +74,9 @@ impl App {
         };
         let mut config = ElasticsearchConfig::new(shape, self.store.uuid());
         config.cluster_name = settings.elasticsearch.cluster_name.clone();
+        if let Some(Ok(version)) = settings.elasticsearch.version.as_deref().map(str::parse) {
+            config.version = version;
+        }
         config.node_name = settings.elasticsearch.node_name.clone();
         config.address = address.to_owned();
         config.max_body_bytes = usize::try_from(settings.server.max_body.0).unwrap_or(usize::MAX);
