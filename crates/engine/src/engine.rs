@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use snapkeep_drivers::DocumentDriver;
+use snapkeep_vault::CancelFlag;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::time::Instant;
@@ -49,6 +50,8 @@ pub(crate) struct Inner {
     /// Turns for jobs that read and write a lot.
     pub(crate) turns: Semaphore,
     pub(crate) workers: Workers,
+    /// Raised at a shutdown: ends work in the background that is not a job.
+    pub(crate) closing: CancelFlag,
     activity: Mutex<Activity>,
     /// Held for as long as the engine lives; the operating system lets it go when the process dies.
     _lock: File,
@@ -107,6 +110,7 @@ impl Engine {
             events: broadcast::Sender::new(EVENT_BUFFER),
             turns: Semaphore::new(ACTIVE_JOBS),
             workers: Workers::new(),
+            closing: CancelFlag::new(),
             activity: Mutex::new(Activity::default()),
             config,
             _lock: lock,
@@ -127,8 +131,19 @@ impl Engine {
                 tracing::error!("jobs did not end in time; they are failed at the next start");
             }
         }
+        self.inner.closing.cancel();
         self.inner.workers.stop(CANCEL_GRACE).await;
         self.inner.catalogue.close().await;
+    }
+
+    /// Goes through with something although the caller may leave: a job that was begun must also be done.
+    pub(crate) async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let work = self.inner.runtime.spawn(work);
+        work.await
+            .map_err(|error| EngineError::Internal(error.to_string()))?
     }
 
     /// True when no job runs any more.

@@ -33,6 +33,17 @@ impl Engine {
         repository: &str,
         request: CheckRequest,
     ) -> Result<JobTicket, EngineError> {
+        let engine = self.clone();
+        let repository = repository.to_owned();
+        self.detached(async move { engine.check_here(&repository, request).await })
+            .await
+    }
+
+    async fn check_here(
+        &self,
+        repository: &str,
+        request: CheckRequest,
+    ) -> Result<JobTicket, EngineError> {
         let row = self.inner.registered(repository).await?;
         let vault = self.inner.open_vault(&row).await?;
         let job = self
@@ -62,10 +73,10 @@ impl Engine {
             progress,
             ..CheckOptions::default()
         };
-        let name = repository.to_owned();
+        let (name, opened) = (repository.to_owned(), vault.for_job(&job.cancel));
         self.run_maintenance(
             job.clone(),
-            move || vault.repository.check(&options).map_err(|error| unavailable(&name, &error)),
+            move || opened.check(&options).map_err(|error| unavailable(&name, &error)),
             |report| {
                 let result = Some(check_report(&report));
                 if report.is_ok() {
@@ -84,6 +95,13 @@ impl Engine {
 
     /// Starts reclaiming space in a repository; the report is the result of the job.
     pub async fn prune(&self, repository: &str) -> Result<JobTicket, EngineError> {
+        let engine = self.clone();
+        let repository = repository.to_owned();
+        self.detached(async move { engine.prune_here(&repository).await })
+            .await
+    }
+
+    async fn prune_here(&self, repository: &str) -> Result<JobTicket, EngineError> {
         let vault = self
             .inner
             .writable_vault(repository, ReadonlyOperation::Cleanup)
@@ -91,16 +109,16 @@ impl Engine {
         let job = self
             .begin_maintenance(JobKind::Prune, repository, &vault)
             .await?;
-        let (cancel, name) = (job.cancel.clone(), repository.to_owned());
+        let name = repository.to_owned();
+        let opened = vault.for_job(&job.cancel);
+        let options = PruneOptions {
+            cancel: job.cancel.clone(),
+            ..PruneOptions::default()
+        };
         self.run_maintenance(
             job.clone(),
             move || {
-                let options = PruneOptions {
-                    cancel,
-                    ..PruneOptions::default()
-                };
-                vault
-                    .repository
+                opened
                     .prune(&options)
                     .map_err(|error| unavailable(&name, &error))
             },
@@ -111,6 +129,13 @@ impl Engine {
 
     /// Reclaims now what no snapshot needs any more.
     pub async fn cleanup(&self, name: &str) -> Result<CleanupResult, EngineError> {
+        let engine = self.clone();
+        let name = name.to_owned();
+        self.detached(async move { engine.cleanup_here(&name).await })
+            .await
+    }
+
+    async fn cleanup_here(&self, name: &str) -> Result<CleanupResult, EngineError> {
         let vault = self
             .inner
             .writable_vault(name, ReadonlyOperation::Cleanup)
@@ -129,26 +154,39 @@ impl Engine {
             });
         }
         let job = self.begin_maintenance(JobKind::Prune, name, &vault).await?;
-        let (cancel, repository) = (job.cancel.clone(), name.to_owned());
-        let pruned = self
-            .inner
-            .blocking(move |_| {
-                let options = PruneOptions {
-                    cancel,
-                    max_unused: 0.0,
-                };
-                vault
-                    .repository
+        let repository = name.to_owned();
+        let opened = vault.for_job(&job.cancel);
+        let options = PruneOptions {
+            cancel: job.cancel.clone(),
+            max_unused: 0.0,
+        };
+        self.run_maintenance(
+            job.clone(),
+            move || {
+                opened
                     .prune(&options)
                     .map_err(|error| unavailable(&repository, &error))
-            })
-            .await;
-        let outcome = match &pruned {
-            Ok(report) => Outcome::success(Some(prune_report(report))),
-            Err(error) => Outcome::failure(error.to_string()),
+            },
+            |report| Outcome::success(Some(prune_report(&report))),
+        );
+        job.wait().await;
+        let ended = job.info();
+        let figure = |name: &str| {
+            let report = ended.result.as_ref();
+            report
+                .and_then(|report| report[name].as_u64())
+                .unwrap_or_default()
         };
-        self.inner.end_job(&job, outcome, |_| {}).await;
-        pruned.map(|report| cleaned(&report))
+        match ended.error {
+            None => Ok(CleanupResult {
+                deleted_bytes: figure("bytes_reclaimed"),
+                deleted_blobs: figure("packs_deleted"),
+            }),
+            Some(reason) => Err(EngineError::RepositoryUnavailable {
+                repository: name.to_owned(),
+                reason,
+            }),
+        }
     }
 
     async fn begin_maintenance(
@@ -305,10 +343,15 @@ impl Inner {
         let Some(vault) = self.vaults.by_id(vault) else {
             return Ok(CleanupResult::default());
         };
+        let cancel = self.closing.clone();
         self.blocking(move |_| {
+            let options = PruneOptions {
+                cancel: cancel.clone(),
+                ..PruneOptions::default()
+            };
             let report = vault
-                .repository
-                .prune(&PruneOptions::default())
+                .for_job(&cancel)
+                .prune(&options)
                 .map_err(|error| unavailable(&vault.location.display().to_string(), &error))?;
             Ok(cleaned(&report))
         })

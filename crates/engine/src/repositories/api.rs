@@ -28,6 +28,18 @@ impl Engine {
         spec: RepositorySpec,
         verify: bool,
     ) -> Result<(), EngineError> {
+        let engine = self.clone();
+        let name = name.to_owned();
+        self.detached(async move { engine.put_repository_here(&name, spec, verify).await })
+            .await
+    }
+
+    async fn put_repository_here(
+        &self,
+        name: &str,
+        spec: RepositorySpec,
+        verify: bool,
+    ) -> Result<(), EngineError> {
         let inner = &self.inner;
         check_repository_name(name).map_err(|rule| EngineError::InvalidRepositoryName {
             name: name.to_owned(),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use snapkeep_vault::storage::{
     Direction, ObjectStorage, RateLimits, Storage, StorageError, StorageErrorKind, Throttled,
 };
-use snapkeep_vault::{Password, Repository, RepositoryOptions, VaultError};
+use snapkeep_vault::{CancelFlag, Password, Repository, RepositoryOptions, VaultError};
 use tokio::runtime::Handle;
 
 use super::FsSettings;
@@ -34,6 +34,12 @@ pub(crate) struct OpenVault {
 }
 
 impl OpenVault {
+    /// The repository for one job: its transfers stop waiting for the rate limit when the job is cancelled.
+    pub(crate) fn for_job(&self, cancel: &CancelFlag) -> Repository {
+        self.repository
+            .with_storage(Arc::new(self.throttled.with_cancel(cancel.clone())))
+    }
+
     /// Nanoseconds that writing has waited for the rate limit since the vault was opened.
     pub(crate) fn write_throttled_ns(&self) -> u64 {
         self.throttled.throttled_ns(Direction::Write)

@@ -40,6 +40,19 @@ impl Engine {
         snapshot: &str,
         request: RestoreRequest,
     ) -> Result<RestoreTicket, EngineError> {
+        let engine = self.clone();
+        let repository = repository.to_owned();
+        let snapshot = snapshot.to_owned();
+        self.detached(async move { engine.restore_here(&repository, &snapshot, request).await })
+            .await
+    }
+
+    async fn restore_here(
+        &self,
+        repository: &str,
+        snapshot: &str,
+        request: RestoreRequest,
+    ) -> Result<RestoreTicket, EngineError> {
         let inner = &self.inner;
         let registered = inner.registered(repository).await?;
         let vault = inner.open_vault(&registered).await?;

@@ -112,6 +112,17 @@ impl Engine {
         repository: &str,
         request: CreateSnapshot,
     ) -> Result<SnapshotTicket, EngineError> {
+        let engine = self.clone();
+        let repository = repository.to_owned();
+        self.detached(async move { engine.create_snapshot_here(&repository, request).await })
+            .await
+    }
+
+    async fn create_snapshot_here(
+        &self,
+        repository: &str,
+        request: CreateSnapshot,
+    ) -> Result<SnapshotTicket, EngineError> {
         let inner = &self.inner;
         let name = inner.snapshot_name(repository, &request.name)?;
         let vault = inner

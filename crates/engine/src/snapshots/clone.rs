@@ -26,6 +26,26 @@ impl Engine {
         target: &str,
         indices: &[String],
     ) -> Result<SnapshotInfo, EngineError> {
+        let engine = self.clone();
+        let repository = repository.to_owned();
+        let source = source.to_owned();
+        let target = target.to_owned();
+        let indices = indices.to_vec();
+        self.detached(async move {
+            engine
+                .clone_snapshot_here(&repository, &source, &target, &indices)
+                .await
+        })
+        .await
+    }
+
+    async fn clone_snapshot_here(
+        &self,
+        repository: &str,
+        source: &str,
+        target: &str,
+        indices: &[String],
+    ) -> Result<SnapshotInfo, EngineError> {
         let inner = &self.inner;
         let target = inner.snapshot_name(repository, target)?;
         let vault = inner

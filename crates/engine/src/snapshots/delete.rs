@@ -28,6 +28,18 @@ impl Engine {
         repository: &str,
         names: &[String],
     ) -> Result<(), EngineError> {
+        let engine = self.clone();
+        let repository = repository.to_owned();
+        let names = names.to_vec();
+        self.detached(async move { engine.delete_snapshots_here(&repository, &names).await })
+            .await
+    }
+
+    async fn delete_snapshots_here(
+        &self,
+        repository: &str,
+        names: &[String],
+    ) -> Result<(), EngineError> {
         let inner = &self.inner;
         let vault = inner
             .writable_vault(repository, ReadonlyOperation::DeleteSnapshot)

@@ -83,7 +83,7 @@ fn store(
         progress: Arc::clone(&running.progress),
         ..BackupOptions::default()
     };
-    let backup = running.vault.repository.backup(options)?;
+    let backup = running.vault.for_job(&running.job.cancel).backup(options)?;
     let start_ms = running.accepted.start_ms;
     let millisecond = u32::try_from(start_ms.rem_euclid(1000)).unwrap_or_default();
     let time = Time::from_unix(start_ms.div_euclid(1000), millisecond * 1_000_000);
