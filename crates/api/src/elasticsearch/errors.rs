@@ -162,6 +162,8 @@ error_table! {
     PatternSyntax => Row::java("pattern_syntax_exception", 400);
     /// A group of a regular expression does not exist.
     IndexOutOfBounds => Row::java("index_out_of_bounds_exception", 500);
+    /// A body has a key that the call does not know.
+    UnknownField => Row::java("x_content_parse_exception", 400);
     /// The body is no JSON.
     XContentParse => Row::java("x_content_parse_exception", 400).opensearch("json_parse_exception", 400);
     /// The body ends too early.

@@ -46,12 +46,19 @@ impl Light {
         }
     }
 
-    fn by_name(name: &str) -> Result<Self, EsError> {
+    fn by_name(name: &str, shape: Shape) -> Result<Self, EsError> {
+        let package = match shape {
+            Shape::Es => "elasticsearch",
+            Shape::OpenSearch => "opensearch",
+        };
         [Self::Green, Self::Yellow, Self::Red]
             .into_iter()
             .find(|light| light.name() == name.to_ascii_lowercase())
             .ok_or_else(|| {
-                EsError::illegal_argument(format!("unknown cluster health status [{name}]"))
+                EsError::illegal_argument(format!(
+                    "No enum constant org.{package}.cluster.health.ClusterHealthStatus.{}",
+                    name.to_ascii_uppercase()
+                ))
             })
     }
 }
@@ -131,12 +138,12 @@ struct Wish {
 }
 
 impl Wish {
-    fn read(params: &Params) -> Result<Self, EsError> {
+    fn read(params: &Params, shape: Shape) -> Result<Self, EsError> {
         params.bool("wait_for_no_relocating_shards", false)?;
         Ok(Self {
             light: params
                 .get("wait_for_status")
-                .map(Light::by_name)
+                .map(|name| Light::by_name(name, shape))
                 .transpose()?,
             no_initializing: params.bool("wait_for_no_initializing_shards", false)?,
             active: match params.get("wait_for_active_shards") {
@@ -199,7 +206,7 @@ pub async fn health(request: EsRequest) -> EsResult {
             "unknown cluster health level [{level}]"
         )));
     }
-    let wish = Wish::read(params)?;
+    let wish = Wish::read(params, request.shape())?;
     let expression = request.captured_or_param("index");
     let everything = Defaults {
         expand: Expand::ALL,

@@ -93,7 +93,7 @@ pub fn put(call: &Call) -> Reply {
         .keys()
         .find(|key| !matches!(key.as_str(), "persistent" | "transient"))
     {
-        return Err(ErrorKind::XContentParse.error(format!(
+        return Err(ErrorKind::UnknownField.error(format!(
             "[cluster_update_settings_request] unknown field [{key}]"
         )));
     }

@@ -41,7 +41,7 @@ impl From<StoreError> for EsError {
                 document_parsing(&reason, cause.as_deref())
             }
             StoreError::StrictMapping { .. } => ErrorKind::StrictDynamicMapping.error(text),
-            StoreError::IllegalArgument { reason } => Self::illegal_argument(reason),
+            StoreError::IllegalArgument { reason } => illegal_argument(reason),
             StoreError::TemplateNotFound { .. } => ErrorKind::IndexTemplateMissing.error(text),
             StoreError::Poisoned | StoreError::Stalled { .. } => {
                 ErrorKind::ClusterBlock.error(text).with_status(503)
@@ -87,6 +87,21 @@ pub fn alias_missing(name: &str) -> EsError {
         .field("resource.id", name)
 }
 
+/// A setting that is no number has the number's own complaint below it.
+fn illegal_argument(reason: String) -> EsError {
+    let value = reason
+        .strip_prefix("Failed to parse value [")
+        .filter(|rest| rest.contains("for setting [") && rest.ends_with(']'))
+        .and_then(|rest| rest.split(']').next());
+    match value {
+        Some(value) => {
+            let cause = ErrorKind::NumberFormat.error(format!("For input string: \"{value}\""));
+            EsError::illegal_argument(reason.clone()).caused_by(cause)
+        }
+        None => EsError::illegal_argument(reason),
+    }
+}
+
 /// A document that is no JSON object or clashes with its mapping.
 ///
 /// Clients look for the cause below it, which follows from the type named in the reason.
@@ -113,9 +128,12 @@ fn document_parsing(reason: &str, cause: Option<&str>) -> EsError {
         return error;
     };
     match type_part {
-        "long" | "integer" | "short" | "byte" | "double" | "float" | "half_float" | "scaled_float" | "unsigned_long" => {
+        "integer" | "short" | "byte" | "double" | "float" | "half_float" | "scaled_float" => {
             error.caused_by(ErrorKind::NumberFormat.error(format!("For input string: \"{value}\"")))
         }
+        "long" | "unsigned_long" => error.caused_by(EsError::illegal_argument(format!(
+            "For input string: \"{value}\""
+        ))),
         "date" => error.caused_by(EsError::illegal_argument(format!(
             "failed to parse date field [{value}] with format [strict_date_optional_time||epoch_millis]"
         ))),

@@ -57,7 +57,7 @@ pub fn parse(bytes: &Bytes, shape: Shape) -> Result<UpdateBody, EsError> {
     })?;
     if let Some(name) = keys.unknown.keys().next() {
         return Err(
-            ErrorKind::XContentParse.error(format!("[1:2] [UpdateRequest] unknown field [{name}]"))
+            ErrorKind::UnknownField.error(format!("[1:2] [UpdateRequest] unknown field [{name}]"))
         );
     }
     if keys.script.is_some() || keys.scripted_upsert == Some(true) {

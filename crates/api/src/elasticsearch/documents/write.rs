@@ -19,6 +19,9 @@ use crate::elasticsearch::output::Format;
 use crate::elasticsearch::params::Params;
 use crate::elasticsearch::search::{place, source};
 
+/// Longest `_id` in bytes.
+const MAX_ID_BYTES: usize = 512;
+
 /// `PUT|POST /{index}/_doc[/{id}]`.
 pub fn index(call: &Call) -> Reply {
     let create_only = match call.params.get("op_type") {
@@ -56,12 +59,8 @@ fn write_source(call: &Call, create_only: bool) -> Reply {
 /// `DELETE /{index}/_doc/{id}`.
 pub fn delete(call: &Call) -> Reply {
     let op = operation(call, Some(call.arg("id")), WriteKind::Delete)?;
-    let exists = call.store().index(&op.index).is_some()
-        || targets::one(call.store(), &op.index, call.shape()).is_ok();
     // Elasticsearch makes the index for a delete with an external version; nothing is gained by doing so.
-    if !exists {
-        return Err(EsError::index_not_found(&op.index));
-    }
+    targets::one(call.store(), &op.index, call.shape())?;
     perform(call, op, None, None)
 }
 
@@ -102,7 +101,13 @@ fn operation(call: &Call, id: Option<&str>, kind: WriteKind) -> Result<WriteOp, 
     op.version = number(call, "version")?;
     op.if_seq_no = number(call, "if_seq_no")?;
     op.if_primary_term = number(call, "if_primary_term")?;
-    let mut problems = Vec::new();
+    let too_long = id.filter(|id| id.len() > MAX_ID_BYTES).map(|id| {
+        format!(
+            "id [{id}] is too long, must be no longer than {MAX_ID_BYTES} bytes but was: {}",
+            id.len()
+        )
+    });
+    let mut problems: Vec<&str> = too_long.as_deref().into_iter().collect();
     if op.version.is_some() && op.version_type == VersionType::Internal {
         problems.push(
             "internal versioning can not be used for optimistic concurrency control. Please use `if_seq_no` and `if_primary_term` instead",
@@ -165,7 +170,8 @@ fn perform(
             })
         })
         .map_err(|error| document_failure(error, source, call.shape()))?;
-    let mut answer = render(&outcome, refresh(&call.params)?);
+    let copies = copies(call.store(), &outcome.index);
+    let mut answer = render(&outcome, refresh(&call.params)?, copies);
     if let Some(filter) = fetch {
         answer.push_str(&fetched(call, &outcome, routing.as_deref(), filter)?);
     }
@@ -190,10 +196,15 @@ fn location(outcome: &WriteOutcome, routing: Option<&str>) -> String {
     )
 }
 
+/// Copies that a write to an index is meant for: the primary and the replicas asked for.
+pub fn copies(store: &Store, index: &str) -> u32 {
+    store.index(index).map_or(1, |meta| 1 + meta.replicas)
+}
+
 /// All but the closing brace.
-fn render(outcome: &WriteOutcome, forced_refresh: bool) -> String {
+fn render(outcome: &WriteOutcome, forced_refresh: bool, copies: u32) -> String {
     let is_noop = outcome.result == WriteResult::Noop;
-    let copies = u8::from(!is_noop);
+    let (copies, written) = if is_noop { (0, 0) } else { (copies, 1) };
     let mut shown = Map::from_iter([
         ("_index".to_owned(), json!(outcome.index)),
         ("_id".to_owned(), json!(outcome.id)),
@@ -205,7 +216,7 @@ fn render(outcome: &WriteOutcome, forced_refresh: bool) -> String {
     }
     shown.insert(
         "_shards".into(),
-        json!({"total": copies, "successful": copies, "failed": 0}),
+        json!({"total": copies, "successful": written, "failed": 0}),
     );
     shown.insert("_seq_no".into(), json!(outcome.seq_no));
     shown.insert("_primary_term".into(), json!(outcome.primary_term));

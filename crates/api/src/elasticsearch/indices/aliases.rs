@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use snapkeep_engine::selection::{Expand, matches};
-use snapkeep_store::{Alias, AliasAction, IndexMeta};
+use snapkeep_store::{Alias, AliasAction, IndexMeta, StoreError};
 
 use super::render;
 use super::targets::{Defaults, select};
@@ -15,6 +15,7 @@ use crate::elasticsearch::documents::bulk::token;
 use crate::elasticsearch::documents::failure::alias_missing;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::params::{Params, split_list};
+use crate::elasticsearch::search::place;
 
 const ALL_INDICES: Defaults = Defaults {
     expand: Expand::ALL,
@@ -123,7 +124,9 @@ pub fn put(call: &Call) -> Reply {
         spec: spec.clone(),
     })
     .collect();
-    call.store().update_aliases(&actions)?;
+    call.store()
+        .update_aliases(&actions)
+        .map_err(|error| alias_failure(call, error))?;
     ok(json!({"acknowledged": true}))
 }
 
@@ -141,7 +144,9 @@ pub fn delete(call: &Call) -> Reply {
     if actions.is_empty() {
         return Err(alias_missing(&patterns.join(",")));
     }
-    call.store().update_aliases(&actions)?;
+    call.store()
+        .update_aliases(&actions)
+        .map_err(|error| alias_failure(call, error))?;
     ok(json!({"acknowledged": true}))
 }
 
@@ -183,6 +188,7 @@ struct Step {
 /// What is removed is looked up as things stood before the first step, as Elasticsearch does.
 pub fn update(call: &Call) -> Reply {
     call.params.check_timeouts()?;
+    let text = call.bytes();
     let body = call.required_json()?;
     let steps = body
         .get("actions")
@@ -195,7 +201,7 @@ pub fn update(call: &Call) -> Reply {
         .flat_map(Map::keys)
         .find(|key| *key != "actions")
     {
-        return Err(ErrorKind::XContentParse.error(format!("[aliases] unknown field [{key}]")));
+        return Err(ErrorKind::UnknownField.error(format!("[aliases] unknown field [{key}]")));
     }
     if steps.is_empty() {
         return Err(EsError::validation(&[
@@ -206,7 +212,7 @@ pub fn update(call: &Call) -> Reply {
     let mut results = Vec::new();
     let mut missing = None;
     for value in steps {
-        let step = parse_step(value)?;
+        let step = parse_step(value, &text)?;
         let found = bind(call, &step)?;
         let error = (step.verb == "remove" && found.is_empty())
             .then(|| alias_missing(&step.aliases.join(",")));
@@ -220,7 +226,9 @@ pub fn update(call: &Call) -> Reply {
     if let (true, Some(error)) = (actions.is_empty(), &missing) {
         return Err(error.clone());
     }
-    call.store().update_aliases(&actions)?;
+    call.store()
+        .update_aliases(&actions)
+        .map_err(|error| alias_failure(call, error))?;
     let mut answer = json!({"acknowledged": true});
     if call.shape() == Shape::Es {
         answer["errors"] = json!(missing.is_some());
@@ -280,17 +288,15 @@ fn bind(call: &Call, step: &Step) -> Result<Vec<AliasAction>, EsError> {
     })
 }
 
-fn parse_step(value: &Value) -> Result<Step, EsError> {
+fn parse_step(value: &Value, text: &[u8]) -> Result<Step, EsError> {
     let entry = value.as_object().and_then(|object| object.iter().next());
     let Some((verb, Value::Object(fields))) = entry else {
-        return Err(ErrorKind::XContentParse.error(
+        return Err(ErrorKind::UnknownField.error(
             "[aliases] each action must be an object with one of [add], [remove], [remove_index]",
         ));
     };
     if !matches!(verb.as_str(), "add" | "remove" | "remove_index") {
-        return Err(
-            ErrorKind::XContentParse.error(format!("[alias_action] unknown field [{verb}]"))
-        );
+        return Err(unknown_verb(verb, text));
     }
     let mut step = Step {
         verb: verb.clone(),
@@ -306,7 +312,7 @@ fn parse_step(value: &Value) -> Result<Step, EsError> {
             _ if verb == "add" && set_property(&mut step.spec, key, value)? => {}
             _ => {
                 return Err(
-                    ErrorKind::XContentParse.error(format!("[{verb}] unknown field [{key}]"))
+                    ErrorKind::UnknownField.error(format!("[{verb}] unknown field [{key}]"))
                 );
             }
         }
@@ -322,6 +328,42 @@ fn parse_step(value: &Value) -> Result<Step, EsError> {
         ));
     }
     Ok(step)
+}
+
+/// An action that there is not, with the places of its name and of what it holds.
+fn unknown_verb(verb: &str, text: &[u8]) -> EsError {
+    let (line, column) = place(text, verb).unwrap_or((1, 1));
+    // The name, its quotes and the colon stand before what it holds.
+    let name_column = column.saturating_sub(verb.chars().count() + 3).max(1);
+    let inner = ErrorKind::UnknownField.error(format!(
+        "[{line}:{name_column}] [alias_action] unknown field [{verb}]"
+    ));
+    ErrorKind::UnknownField
+        .error(format!(
+            "[{line}:{column}] [aliases] failed to parse field [actions]"
+        ))
+        .with_roots(vec![inner.clone()])
+        .caused_by(inner)
+}
+
+/// OpenSearch words one of the rules for names in its own way.
+fn alias_failure(call: &Call, error: StoreError) -> EsError {
+    let StoreError::InvalidAliasName { name, reason } = &error else {
+        return error.into();
+    };
+    if call.shape() == Shape::OpenSearch && reason.starts_with("an index or data stream exists") {
+        let taken = call.store().index(name);
+        let text =
+            format!("Invalid alias name [{name}], an index exists with the same name as the alias");
+        return ErrorKind::InvalidAliasName
+            .error(text)
+            .field("index", name.as_str())
+            .field(
+                "index_uuid",
+                taken.map_or("_na_".to_owned(), |meta| meta.uuid.clone()),
+            );
+    }
+    error.into()
 }
 
 fn strings(key: &str, value: &Value) -> Result<Vec<String>, EsError> {
@@ -369,7 +411,7 @@ mod tests {
 
     #[test]
     fn routing_sets_both_directions() {
-        let step = parse_step(&json!({"add": {"index": "i", "aliases": ["a", "b"], "routing": 7, "filter": {"match_all": {}}}})).unwrap();
+        let step = parse_step(&json!({"add": {"index": "i", "aliases": ["a", "b"], "routing": 7, "filter": {"match_all": {}}}}), b"").unwrap();
         assert_eq!(step.aliases, ["a", "b"]);
         assert_eq!(
             (
@@ -383,12 +425,12 @@ mod tests {
 
     #[test]
     fn unknown_words_are_named() {
-        let reason = |value: Value| parse_step(&value).err().unwrap().to_string();
+        let reason = |value: Value| parse_step(&value, b"").err().unwrap().to_string();
         assert!(
             reason(json!({"add": {"index": "i", "alias": "a", "nosuch": 1}}))
                 .contains("[add] unknown field [nosuch]")
         );
-        assert!(reason(json!({"rename": {}})).contains("unknown field [rename]"));
+        assert!(reason(json!({"rename": {}})).contains("failed to parse field [actions]"));
         assert!(reason(json!({"remove": {"index": "i"}})).contains("[alias]"));
         assert!(
             reason(json!({"remove": {"index": "i", "alias": "a", "filter": {}}}))

@@ -70,7 +70,7 @@ pub fn put(call: &Call, kind: TemplateKind) -> Reply {
             TemplateKind::Legacy => {
                 ErrorKind::Parse.error(format!("unknown key [{key}] in the template "))
             }
-            _ => ErrorKind::XContentParse.error(format!(
+            _ => ErrorKind::UnknownField.error(format!(
                 "[{}] unknown field [{key}]",
                 kind_name(kind).replace(' ', "_")
             )),
@@ -136,7 +136,7 @@ fn normalise(
         .keys()
         .find(|key| !matches!(key.as_str(), "settings" | "mappings" | "aliases"))
     {
-        return Err(ErrorKind::XContentParse.error(format!("[template] unknown field [{key}]")));
+        return Err(ErrorKind::UnknownField.error(format!("[template] unknown field [{key}]")));
     }
     if let Some(settings) = template.get_mut("settings") {
         tidy(settings)?;

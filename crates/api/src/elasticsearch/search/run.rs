@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use snapkeep_store::IndexMeta;
 use snapkeep_store::search::{
     SearchRequest, SearchResult, TotalHits, TotalRelation, search as search_store,
 };
@@ -46,9 +47,12 @@ pub fn execute(
     };
     let result = if let Some(asked) = &body.pit {
         frame.pit_id = Some(asked.id.clone());
+        check_search_after(call, None, &body)?;
         pit::search(call, &body, asked, text)?
     } else {
         let scope = Scope::resolve(call, expression, params)?;
+        let first = scope.indices.first().map(std::convert::AsRef::as_ref);
+        check_search_after(call, first, &body)?;
         check_window(call, &scope, &body, scroll.is_some())?;
         in_scope(call, &scope, body, text, scroll, &mut frame)?
     };
@@ -165,26 +169,26 @@ fn validate(
     if !problems.is_empty() {
         return Err(EsError::validation(&problems));
     }
-    if has("search_after") {
-        let sorts = body
-            .keys
-            .get("sort")
-            .is_some_and(|sort| !sort.is_null() && sort != &json!([]));
-        if !sorts {
-            return Err(failure::all_failed(
-                call,
-                None,
-                EsError::illegal_argument("Sort must contain at least one field."),
-            ));
-        }
-        if body.from > 0 {
-            let reason = "`from` parameter must be set to 0 when `search_after` is used.";
-            return Err(failure::all_failed(
-                call,
-                None,
-                ErrorKind::Search.error(reason),
-            ));
-        }
+    Ok(())
+}
+
+/// What `search_after` needs, as every shard says it.
+fn check_search_after(call: &Call, meta: Option<&IndexMeta>, body: &Body) -> Result<(), EsError> {
+    if !body.keys.contains_key("search_after") {
+        return Ok(());
+    }
+    let sorts = body.keys.get("sort");
+    if sorts.is_none_or(|sort| sort.is_null() || sort == &json!([])) {
+        let inner = EsError::illegal_argument("Sort must contain at least one field.");
+        return Err(failure::all_failed(call, meta, inner));
+    }
+    if body.from > 0 {
+        let reason = "`from` parameter must be set to 0 when `search_after` is used.";
+        return Err(failure::all_failed(
+            call,
+            meta,
+            ErrorKind::Search.error(reason),
+        ));
     }
     Ok(())
 }

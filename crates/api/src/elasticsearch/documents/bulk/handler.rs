@@ -117,7 +117,7 @@ async fn write(store: Store, batch: Batch, mut items: Items) -> Result<Items, Es
         };
         let outcomes = store.write(batch.ops, &options);
         for (asked, outcome) in batch.asked.iter().zip(outcomes) {
-            items.add(asked, outcome);
+            items.add(&store, asked, outcome);
         }
         Ok(items)
     })

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use snapkeep_store::{StoreError, WriteOutcome, WriteResult};
+use snapkeep_store::{Store, StoreError, WriteOutcome, WriteResult};
 
 use super::action::ActionKind;
 use crate::elasticsearch::config::Shape;
-use crate::elasticsearch::documents::write::document_failure;
+use crate::elasticsearch::documents::write::{copies, document_failure};
 
 /// Items collected so far.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Items {
     forced_refresh: bool,
     text: String,
     has_errors: bool,
+    /// Index of the latest operation, and the copies that its writes are meant for.
+    copies: (String, u32),
 }
 
 /// What remains known of an operation after the store took it.
@@ -38,17 +40,23 @@ impl Items {
             forced_refresh,
             text: String::new(),
             has_errors: false,
+            copies: (String::new(), 1),
         }
     }
 
     /// Adds the item of one operation.
-    pub fn add(&mut self, asked: &Asked, outcome: Result<WriteOutcome, StoreError>) {
+    pub fn add(&mut self, store: &Store, asked: &Asked, outcome: Result<WriteOutcome, StoreError>) {
         if !self.text.is_empty() {
             self.text.push(',');
         }
         let name = asked.kind.name();
         match outcome {
-            Ok(outcome) => self.done(name, &outcome),
+            Ok(outcome) => {
+                if self.copies.0 != outcome.index {
+                    self.copies = (outcome.index.clone(), copies(store, &outcome.index));
+                }
+                self.done(name, &outcome);
+            }
             Err(error) => self.failed(name, asked, error),
         }
     }
@@ -60,10 +68,10 @@ impl Items {
         } else {
             ""
         };
-        let copies = u8::from(!is_noop);
+        let (copies, written) = if is_noop { (0, 0) } else { (self.copies.1, 1) };
         let status = status_of(outcome.result);
         self.text.push_str(&format!(
-            "{{\"{name}\":{{\"_index\":{},\"_id\":{},\"_version\":{},\"result\":\"{}\",{refresh}\"_shards\":{{\"total\":{copies},\"successful\":{copies},\"failed\":0}},\"_seq_no\":{},\"_primary_term\":{},\"status\":{status}}}}}",
+            "{{\"{name}\":{{\"_index\":{},\"_id\":{},\"_version\":{},\"result\":\"{}\",{refresh}\"_shards\":{{\"total\":{copies},\"successful\":{written},\"failed\":0}},\"_seq_no\":{},\"_primary_term\":{},\"status\":{status}}}}}",
             quoted(&outcome.index),
             quoted(&outcome.id),
             outcome.version,
