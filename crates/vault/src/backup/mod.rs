@@ -4,6 +4,7 @@
 //! blobs to its own pack. Full packs go to a bounded set of uploads. Memory is bounded by
 //! [`RepositoryOptions::memory_limit_bytes`](crate::RepositoryOptions::memory_limit_bytes), whatever the amount of data.
 
+mod compression;
 mod finish;
 mod job;
 mod known;

@@ -1,8 +1,9 @@
 //! One pack that is being filled, with everything needed to fill it.
 
+use super::compression::Compression;
 use crate::error::{Part, VaultError};
 use crate::format::pack::{FinishedPack, open_blob};
-use crate::format::{BlobKind, Compressor, Decompressor, FormatError, MasterKey, PackBuilder};
+use crate::format::{BlobKind, Decompressor, FormatError, MasterKey, PackBuilder};
 use crate::ids::BlobId;
 
 /// A pack is finished as soon as it has this many bytes; with the largest blob it has half as many more.
@@ -14,23 +15,14 @@ const PACK_BLOBS_MAX: usize = 50_000;
 /// One blob in so many is opened again before a pack is uploaded: a bit that flips in memory between hashing and sealing
 /// would otherwise be found by the restore.
 const VERIFY_ONE_IN: usize = 32;
-/// Blobs shorter than this are compressed without probing.
-const PROBE_FROM_BYTES: usize = 256 << 10;
-/// A probe looks at four pieces of this length.
-const PROBE_PIECE_BYTES: usize = 16 << 10;
-/// Level of the probe. The negative levels are faster, but blind to data that only entropy coding makes smaller.
-const PROBE_LEVEL: i32 = 1;
 
 /// Fills one pack after another with blobs of one kind.
 #[derive(Debug)]
 pub(super) struct Packer {
     kind: BlobKind,
     builder: Option<PackBuilder>,
-    compressor: Compressor,
-    probe: Option<Compressor>,
+    compression: Compression,
     decompressor: Decompressor,
-    /// Whether the last large blob did not get smaller: the next is probed first. As long as compression works, no probe is paid.
-    is_doubtful: bool,
     sample: Vec<u8>,
     scratch: Vec<u8>,
 }
@@ -40,10 +32,8 @@ impl Packer {
         Ok(Self {
             kind,
             builder: None,
-            compressor: Compressor::new(zstd_level).map_err(failed)?,
-            probe: None,
+            compression: Compression::new(kind, zstd_level).map_err(failed)?,
             decompressor: Decompressor::new().map_err(failed)?,
-            is_doubtful: false,
             sample: Vec::new(),
             scratch: Vec::new(),
         })
@@ -57,17 +47,14 @@ impl Packer {
         plain: &[u8],
         spare: impl FnOnce() -> Option<Vec<u8>>,
     ) -> Result<u32, VaultError> {
-        let is_compressed = self.is_worth_compressing(plain)?;
+        let compressor = self.compression.choose(plain).map_err(failed)?;
         let kind = self.kind;
         let builder = self.builder.get_or_insert_with(|| match spare() {
             Some(buffer) => PackBuilder::with_buffer(kind, buffer),
             None => PackBuilder::new(kind, PACK_CAPACITY_BYTES),
         });
-        let compressor = is_compressed.then_some(&mut self.compressor);
         let entry = builder.add(key, id, plain, compressor).map_err(failed)?;
-        if plain.len() >= PROBE_FROM_BYTES && is_compressed {
-            self.is_doubtful = u64::from(entry.length) * 100 > plain.len() as u64 * 97;
-        }
+        self.compression.note(plain, &entry).map_err(failed)?;
         Ok(entry.length)
     }
 
@@ -110,29 +97,6 @@ impl Packer {
                 })?;
         }
         Ok(pack)
-    }
-
-    fn is_worth_compressing(&mut self, plain: &[u8]) -> Result<bool, VaultError> {
-        let is_tree = self.kind == BlobKind::Tree;
-        if is_tree || !self.is_doubtful || plain.len() < PROBE_FROM_BYTES {
-            return Ok(true);
-        }
-        let step = plain.len() / 4;
-        self.sample.clear();
-        for piece in plain.chunks(step).take(4) {
-            self.sample.extend_from_slice(&piece[..PROBE_PIECE_BYTES]);
-        }
-        if self.probe.is_none() {
-            self.probe = Some(Compressor::new(PROBE_LEVEL).map_err(failed)?);
-        }
-        let Some(probe) = &mut self.probe else {
-            return Ok(true);
-        };
-        self.scratch.clear();
-        let compressed = probe
-            .compress_into(&self.sample, &mut self.scratch)
-            .map_err(failed)?;
-        Ok(compressed * 100 < self.sample.len() * 97)
     }
 }
 

