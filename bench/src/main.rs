@@ -64,6 +64,17 @@ enum Command {
         #[arg(long)]
         opensearch_repo: Option<PathBuf>,
     },
+    /// Makes a corpus and keeps it, to look at one job with a profiler.
+    Corpus {
+        /// Which one.
+        kind: corpus::Kind,
+        /// Where it is made.
+        #[arg(long, default_value = "target/bench")]
+        dir: PathBuf,
+        /// As for `engine`.
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
+    },
     /// One job of the repository engine in a process of its own, as the engine benchmark measures it.
     #[command(hide = true)]
     Vault {
@@ -90,6 +101,11 @@ fn main() -> Result<()> {
         } => {
             let peer = opensearch::peer(opensearch, opensearch_repo)?;
             api::run(&snapkeep, &dir, documents, rounds, peer)
+        }
+        Command::Corpus { kind, dir, scale } => {
+            std::fs::create_dir_all(&dir)?;
+            println!("{}", corpus::Corpus::make(kind, &dir, scale)?.root.display());
+            Ok(())
         }
         Command::Vault { job } => vault_job::run(job),
     }
