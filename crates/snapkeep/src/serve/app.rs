@@ -28,6 +28,21 @@ pub struct App {
     dir: DataDir,
 }
 
+/// Identity of the Elasticsearch dialect as configured; `uuid` is that of the data.
+fn dialect(settings: &Settings, uuid: &str) -> ElasticsearchConfig {
+    let shape = match settings.elasticsearch.shape {
+        ShapeName::Es => Shape::Es,
+        ShapeName::OpenSearch => Shape::OpenSearch,
+    };
+    let mut config = ElasticsearchConfig::new(shape, uuid);
+    if let Some(Ok(version)) = settings.elasticsearch.version.as_deref().map(str::parse) {
+        config.version = version;
+    }
+    config.cluster_name = settings.elasticsearch.cluster_name.clone();
+    config.node_name = settings.elasticsearch.node_name.clone();
+    config
+}
+
 impl App {
     /// Takes the data folder and opens what is in it.
     pub async fn open(settings: &Settings) -> Result<Self, Failure> {
@@ -37,9 +52,12 @@ impl App {
     /// Opens what is in a folder that this process already has.
     pub async fn open_in(dir: DataDir, settings: &Settings) -> Result<Self, Failure> {
         let store_dir = dir.path().join("store");
-        let opened =
-            tokio::task::spawn_blocking(move || Store::open(&store_dir, &StoreOptions::default()))
-                .await;
+        let identity = dialect(settings, "");
+        let options = StoreOptions {
+            version_created: identity.version.id(identity.shape).to_string(),
+            ..StoreOptions::default()
+        };
+        let opened = tokio::task::spawn_blocking(move || Store::open(&store_dir, &options)).await;
         let store = opened
             .map_err(|cause| {
                 Failure::failed(format!("opening the document store panicked: {cause}"))
@@ -68,16 +86,7 @@ impl App {
 
     /// All dialects, `/health` and `/metrics`. `address` is where clients are told this node is.
     pub fn router(&self, settings: &Settings, address: &str) -> Router {
-        let shape = match settings.elasticsearch.shape {
-            ShapeName::Es => Shape::Es,
-            ShapeName::OpenSearch => Shape::OpenSearch,
-        };
-        let mut config = ElasticsearchConfig::new(shape, self.store.uuid());
-        config.cluster_name = settings.elasticsearch.cluster_name.clone();
-        if let Some(Ok(version)) = settings.elasticsearch.version.as_deref().map(str::parse) {
-            config.version = version;
-        }
-        config.node_name = settings.elasticsearch.node_name.clone();
+        let mut config = dialect(settings, self.store.uuid());
         config.address = address.to_owned();
         config.max_body_bytes = usize::try_from(settings.server.max_body.0).unwrap_or(usize::MAX);
         let elasticsearch = snapkeep_api::elasticsearch::router(ApiState::new(
