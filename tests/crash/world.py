@@ -144,7 +144,8 @@ class World:
 
         stock = self.restic()
         stock.check(*(["--read-data"] if every_byte else []))
-        assert set(stock.names()) == complete, "catalogue and repository must tell the same snapshots"
+        there = set(stock.names())
+        assert there == complete, f"catalogue and repository must tell the same snapshots: only listed {complete - there}, only stored {there - complete}"
         assert complete <= set(self.documents), "a snapshot that was deleted, or that never was, is listed"
         for name in set(self.documents) - complete:
             del self.documents[name]

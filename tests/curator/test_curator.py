@@ -69,7 +69,7 @@ def test_restore_with_rename(server: Server, loaded: dict, tmp_path: Path) -> No
 
 
 def test_restore_of_the_latest(server: Server, loaded: dict, tmp_path: Path) -> None:
-    server.http.delete("/metrics").ok()
+    server.http.delete("/figures").ok()
     options = {"repository": "backups", "indices": ["figures"], "wait_for_completion": True, "wait_interval": 1, "max_wait": 60}
     run_action(server, tmp_path, "restore", options, [{"filtertype": "pattern", "kind": "prefix", "value": "dated-"}])
     assert_same(read_all(server.http, "figures"), loaded["figures"])

@@ -42,6 +42,8 @@ public final class OpenSearchPeer {
             // The names that Snapkeep gives itself, so that no answer differs by them.
             .put("cluster.name", "snapkeep")
             .put("node.name", "snapkeep-1")
+            // Without the role of a client of remote clusters, which Snapkeep does not have.
+            .putList("node.roles", "cluster_manager", "data", "ingest")
             .put("network.host", "127.0.0.1")
             .put("http.port", arguments[1])
             .put("transport.port", arguments[2])
