@@ -12,7 +12,7 @@ use std::time::Duration;
 use snapkeep_drivers::DocumentDriver;
 use snapkeep_vault::CancelFlag;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::catalogue::Catalogue;
@@ -26,8 +26,6 @@ use crate::workers::Workers;
 
 /// Events that a slow listener may lag behind.
 const EVENT_BUFFER: usize = 1024;
-/// Snapshots and restores that read and write at the same time; more wait their turn. Each uses all cores.
-const ACTIVE_JOBS: usize = 4;
 /// How long cancelled jobs may take to end at a shutdown, beyond the deadline given.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
@@ -47,8 +45,6 @@ pub(crate) struct Inner {
     /// This process, as owner of jobs.
     pub(crate) owner: String,
     pub(crate) events: broadcast::Sender<JobEvent>,
-    /// Turns for jobs that read and write a lot.
-    pub(crate) turns: Semaphore,
     pub(crate) workers: Workers,
     /// Raised at a shutdown: ends work in the background that is not a job.
     pub(crate) closing: CancelFlag,
@@ -108,7 +104,6 @@ impl Engine {
             runtime,
             owner: new_uuid(),
             events: broadcast::Sender::new(EVENT_BUFFER),
-            turns: Semaphore::new(ACTIVE_JOBS),
             workers: Workers::new(),
             closing: CancelFlag::new(),
             activity: Mutex::new(Activity::default()),

@@ -199,7 +199,7 @@ pub enum EngineError {
         uuid: String,
     },
     /// No cleanup while snapshots are being taken.
-    #[error("Cannot cleanup [{repository}] - a snapshot is currently running in [{running:?}]")]
+    #[error("Cannot cleanup [{repository}] - a snapshot is currently running: {}", running.join(", "))]
     CleanupWhileRunning {
         /// Repository.
         repository: String,

@@ -28,8 +28,9 @@ async fn settings_are_given_back_as_they_came() {
     assert!(verified.probe_bytes > 0);
     let probes = world.repository_dir("my_backup").join("snapkeep");
     let left = std::fs::read_dir(probes).map(|entries| {
+        let is_probe = |name: &str| name.starts_with("tests-");
         entries
-            .filter(|e| e.as_ref().unwrap().path().is_file())
+            .filter(|e| is_probe(&e.as_ref().unwrap().file_name().to_string_lossy()))
             .count()
     });
     assert_eq!(left.unwrap_or(0), 0);
@@ -281,4 +282,21 @@ async fn passwords_are_added_listed_and_removed() {
         world.repository_dir("backup").display().to_string()
     );
     assert_eq!(environment.password.len(), 64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_repository_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let world = world().await;
+    world.register("mounted").await;
+    let place = world.repository_dir("mounted");
+    let elsewhere = world.folder.path().join("unmounted");
+    std::fs::rename(&place, &elsewhere).unwrap();
+    let world = world.restart().await;
+    let refused = world.engine.refresh_repository("mounted").await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("is its storage mounted"), "{refused}");
+    assert!(!place.exists());
+
+    std::fs::rename(&elsewhere, &place).unwrap();
+    world.engine.refresh_repository("mounted").await.unwrap();
 }

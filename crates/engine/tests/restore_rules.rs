@@ -123,7 +123,7 @@ async fn settings_and_aliases_are_as_asked_for() {
     assert!(with.aliases.contains_key("all"));
     let mut request = renamed(&["a1"], "a1", "without");
     request.include_aliases = false;
-    request.ignore_index_settings = vec!["index.number_of_replicas".into()];
+    request.ignore_index_settings = vec!["index.refresh_interval".into()];
     world.restore("backup", "two", request).await.unwrap();
     assert!(world.store.index("without").unwrap().aliases.is_empty());
     let mut request = renamed(&["a1"], "a1", "other");

@@ -35,17 +35,16 @@ impl Activity {
         let counted = |kind| matches!(kind, JobKind::Snapshot | JobKind::Clone | JobKind::Delete);
         self.jobs
             .values()
-            .filter(|job| counted(job.info().kind))
+            .filter(|job| counted(job.work().0))
             .count()
     }
 
     /// What uses a repository (by its registered name or what is behind it).
     pub(crate) fn use_of(&self, repository: &str, vault: Option<&str>) -> Option<InUse> {
         self.jobs.values().find_map(|job| {
-            let info = job.info();
-            let same =
-                info.repository == repository || vault.is_some_and(|vault| vault == job.vault);
-            same.then_some(match info.kind {
+            let (kind, works_on) = job.work();
+            let same = works_on == repository || vault.is_some_and(|vault| vault == job.vault);
+            same.then_some(match kind {
                 JobKind::Snapshot => InUse::Snapshot,
                 JobKind::Restore => InUse::Restore,
                 JobKind::Clone => InUse::Clone,

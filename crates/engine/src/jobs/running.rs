@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use snapkeep_vault::CancelFlag;
 use tokio::sync::watch;
 
-use crate::model::{JobInfo, JobProgress};
+use crate::model::{JobInfo, JobKind, JobProgress};
 
 /// Tells how far a job is.
 pub(crate) type ProgressSource = Box<dyn Fn() -> JobProgress + Send + Sync>;
@@ -56,6 +56,12 @@ impl RunningJob {
             info.progress = progress();
         }
         info
+    }
+
+    /// What it does and the repository it works on, without its progress.
+    pub(crate) fn work(&self) -> (JobKind, String) {
+        let info = self.lock(&self.info);
+        (info.kind, info.repository.clone())
     }
 
     /// Its id.

@@ -42,6 +42,9 @@ pub(crate) struct Manifest {
     /// Nanoseconds that writing waited for the rate limit.
     #[serde(default)]
     pub(crate) throttled_ns: u64,
+    /// Bytes that it added to the repository, as far as known when this was written; the catalogue knows all of them.
+    #[serde(default)]
+    pub(crate) stored_bytes: u64,
     /// Sorted by name.
     pub(crate) indices: Vec<IndexManifest>,
 }

@@ -123,6 +123,33 @@ pub(crate) mod hex_digest {
 mod tests {
     use super::*;
 
+    /// Descriptions as the first release writes them: they must stay readable and be written alike, because equal content is what
+    /// makes an unchanged shard cost nothing.
+    #[test]
+    fn the_first_formats_stay_readable() {
+        let sample = include_str!("../../tests/samples/shard-format-1.json");
+        let shard: ShardDescription = serde_json::from_str(sample).unwrap();
+        assert_eq!(
+            (shard.documents, shard.copies(), shard.segments.len()),
+            (2, 4, 2)
+        );
+        assert_eq!(
+            shard.segments[1].files()[1],
+            ("gone-000000000003.ndjson".to_owned(), 48)
+        );
+        assert_eq!(
+            format!("{}\n", serde_json::to_string_pretty(&shard).unwrap()),
+            sample
+        );
+        let sample = include_str!("../../tests/samples/index-format-1.json");
+        let index: IndexDescription = serde_json::from_str(sample).unwrap();
+        assert_eq!(
+            (index.resource.name.as_str(), index.resource.shards),
+            ("index_1", 2)
+        );
+        assert_eq!(index.resource.settings["index.number_of_replicas"], "1");
+    }
+
     #[test]
     fn files_are_named_by_the_first_number_so_that_they_sort() {
         let segment = |first_seq_no| Segment {

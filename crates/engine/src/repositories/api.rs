@@ -152,7 +152,7 @@ impl Engine {
                         inner.vaults.close(&settings.location);
                     }
                 }
-                Ok(inner.vaults.open(&settings).map(Some))
+                Ok(inner.vaults.open(&settings, false).map(Some))
             })
             .await;
         opened.unwrap_or_else(|error| {
@@ -204,10 +204,11 @@ impl Engine {
             denied,
         };
         let readonly = settings.readonly;
+        let known = row.vault.is_some();
         let probed = self
             .inner
             .blocking(move |inner| {
-                let vault = match inner.vaults.open(&settings) {
+                let vault = match inner.vaults.open(&settings, known) {
                     Ok(vault) => vault,
                     Err(OpenFailure::Absent(_)) if readonly => return Ok(Ok(0)),
                     Err(OpenFailure::Absent(cause)) => return Ok(Err((cause, false))),
@@ -283,7 +284,8 @@ fn probe(storage: &dyn Storage, readonly: bool) -> Result<u64, (String, bool)> {
             .map_err(|error| (error.to_string(), is_denied(&error)))?;
         return Ok(0);
     }
-    let name = format!("tests-{}/master.dat", new_uuid());
+    // No folder of its own, which would stay behind when the probe is removed.
+    let name = format!("tests-{}.dat", new_uuid());
     let content = Bytes::from(
         (0..PROBE_BYTES)
             .map(|at| (at % 251) as u8)

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use snapkeep_vault::storage::{
@@ -12,12 +13,19 @@ use snapkeep_vault::storage::{
 };
 use snapkeep_vault::{CancelFlag, Password, Repository, RepositoryOptions, VaultError};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::FsSettings;
 use crate::catalogue::RepositoryRow;
 use crate::config::EngineConfig;
 use crate::engine::Inner;
 use crate::error::{CreationFailure, EngineError};
+
+/// Snapshots into one repository that are written at the same time; more wait, with what they captured. Each uses all cores and
+/// the memory of one backup.
+const ACTIVE_SNAPSHOTS: usize = 2;
+/// Restores from one repository that are read at the same time.
+const ACTIVE_RESTORES: usize = 2;
 
 /// A repository that is open.
 #[derive(Debug)]
@@ -31,6 +39,10 @@ pub(crate) struct OpenVault {
     pub(crate) files: Arc<dyn Storage>,
     /// The storage with its limits and the time they cost.
     pub(crate) throttled: Arc<Throttled>,
+    /// Turns of snapshots.
+    pub(crate) snapshot_turns: Semaphore,
+    /// Turns of restores.
+    pub(crate) restore_turns: Semaphore,
 }
 
 impl OpenVault {
@@ -38,6 +50,13 @@ impl OpenVault {
     pub(crate) fn for_job(&self, cancel: &CancelFlag) -> Repository {
         self.repository
             .with_storage(Arc::new(self.throttled.with_cancel(cancel.clone())))
+    }
+
+    /// The same; bytes that the rate limit lets through into the repository are added to `sent`.
+    pub(crate) fn for_counted_job(&self, cancel: &CancelFlag, sent: &Arc<AtomicU64>) -> Repository {
+        let throttled = self.throttled.with_cancel(cancel.clone());
+        self.repository
+            .with_storage(Arc::new(throttled.counting_writes(Arc::clone(sent))))
     }
 
     /// Nanoseconds that writing has waited for the rate limit since the vault was opened.
@@ -109,8 +128,13 @@ impl Vaults {
         &self.password
     }
 
-    /// The vault at the place of `settings`, opened, or made unless read-only. The limits of an open one are left alone. Blocks.
-    pub(crate) fn open(&self, settings: &FsSettings) -> Result<Arc<OpenVault>, OpenFailure> {
+    /// The vault at the place of `settings`, opened. Where there is none it is made, unless it is `known` to have been there: then
+    /// the place is the wrong one, such as below a file system that is not mounted. The limits of an open one are left alone. Blocks.
+    pub(crate) fn open(
+        &self,
+        settings: &FsSettings,
+        known: bool,
+    ) -> Result<Arc<OpenVault>, OpenFailure> {
         let slot = Arc::clone(
             lock(&self.slots)
                 .entry(settings.location.clone())
@@ -120,7 +144,7 @@ impl Vaults {
         if let Some(vault) = slot.as_ref() {
             return Ok(Arc::clone(vault));
         }
-        let vault = Arc::new(self.open_anew(settings)?);
+        let vault = Arc::new(self.open_anew(settings, known)?);
         *slot = Some(Arc::clone(&vault));
         Ok(vault)
     }
@@ -146,14 +170,22 @@ impl Vaults {
         lock(&self.slots).remove(location);
     }
 
-    fn open_anew(&self, settings: &FsSettings) -> Result<OpenVault, OpenFailure> {
+    fn open_anew(&self, settings: &FsSettings, known: bool) -> Result<OpenVault, OpenFailure> {
         let location = &settings.location;
+        let may_make = !settings.readonly && !known;
+        let absent = || {
+            let advice = if known {
+                ", where it was registered; is its storage mounted, and is --repo-root the one that it was registered under? \
+                 to begin with an empty one there, register it again"
+            } else {
+                ""
+            };
+            let place = location.display();
+            OpenFailure::Absent(format!("there is no repository in {place}{advice}"))
+        };
         if !location.exists() {
-            if settings.readonly {
-                return Err(OpenFailure::Absent(format!(
-                    "there is no repository in {}",
-                    location.display()
-                )));
+            if !may_make {
+                return Err(absent());
             }
             std::fs::create_dir_all(location).map_err(|error| io_failure(&error))?;
         }
@@ -168,7 +200,7 @@ impl Vaults {
         let storage: Arc<dyn Storage> = Arc::clone(&throttled) as Arc<dyn Storage>;
         let repository = match Repository::open(Arc::clone(&storage), &self.password, &self.options)
         {
-            Err(VaultError::NotARepository { .. }) if !settings.readonly => {
+            Err(VaultError::NotARepository { .. }) if may_make => {
                 Repository::init(storage, &self.password, &self.options)
             }
             result => result,
@@ -177,7 +209,7 @@ impl Vaults {
             VaultError::WrongPassword { location } => {
                 OpenFailure::Refused(CreationFailure::ForeignPassword { location })
             }
-            VaultError::NotARepository { .. } => OpenFailure::Absent(error.to_string()),
+            VaultError::NotARepository { .. } => absent(),
             VaultError::Storage(_) | VaultError::Locked { .. } => unreachable(&error),
             other => OpenFailure::Refused(CreationFailure::Other(other.to_string())),
         })?;
@@ -188,6 +220,8 @@ impl Vaults {
             limits,
             files,
             throttled,
+            snapshot_turns: Semaphore::new(ACTIVE_SNAPSHOTS),
+            restore_turns: Semaphore::new(ACTIVE_RESTORES),
         })
     }
 
@@ -275,11 +309,12 @@ impl Inner {
             return Ok(vault);
         }
         let name = row.name.clone();
+        let known = row.vault.is_some();
         let opened = self
             .blocking(move |inner| {
                 inner
                     .vaults
-                    .open(&settings)
+                    .open(&settings, known)
                     .map_err(|failure| failure.into_unavailable(&name))
             })
             .await;

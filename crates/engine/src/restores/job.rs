@@ -54,7 +54,7 @@ fn failed(inner: &Inner, running: &RunningRestore, error: &EngineError) -> Resto
 fn run(inner: &Arc<Inner>, running: &RunningRestore, work: RestoreWork) -> RestoreInfo {
     let mut errors = Vec::new();
     let repository = running.vault.for_job(&running.job.cancel);
-    let turn = inner.wait_turn(&running.job);
+    let turn = inner.wait_turn(&running.job, &running.vault.restore_turns);
     for ((index, restoration), figures) in work.indices.into_iter().zip(&running.shards) {
         let restored = turn.as_ref().map_err(ToString::to_string).and_then(|_| {
             // Dropping the restoration on the way out undoes everything.

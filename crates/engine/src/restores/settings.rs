@@ -13,6 +13,9 @@ const UNMODIFIABLE: [&str; 4] = [
     "index.creation_date",
 ];
 
+/// Settings that may be changed but not left out, beside the [`UNMODIFIABLE`] ones.
+const UNREMOVABLE: [&str; 2] = ["index.number_of_replicas", "index.auto_expand_replicas"];
+
 /// Applies `ignore` (names or patterns), then `overrides` (nested or flat), to the flat settings of a snapshot.
 pub(super) fn transform(
     settings: &Map<String, Value>,
@@ -21,7 +24,7 @@ pub(super) fn transform(
 ) -> Result<Map<String, Value>, RestoreProblem> {
     let ignore: Vec<String> = ignore.iter().map(|name| with_prefix(name)).collect();
     for setting in &ignore {
-        if UNMODIFIABLE.contains(&setting.as_str()) {
+        if UNMODIFIABLE.contains(&setting.as_str()) || UNREMOVABLE.contains(&setting.as_str()) {
             return Err(RestoreProblem::CannotRemoveSetting {
                 setting: setting.clone(),
             });
@@ -38,6 +41,7 @@ pub(super) fn transform(
     }
     let is_ignored = |name: &str| {
         !UNMODIFIABLE.contains(&name)
+            && !UNREMOVABLE.contains(&name)
             && ignore
                 .iter()
                 .any(|pattern| selection::matches(pattern, name))
@@ -135,7 +139,12 @@ mod tests {
         let all = transform(&snapshot(), &["index.*".into()], &Map::new()).unwrap();
         assert_eq!(
             all.keys().collect::<Vec<_>>(),
-            ["index.number_of_shards", "index.uuid"]
+            ["index.number_of_shards", "index.number_of_replicas", "index.uuid"]
+        );
+        let remove = transform(&snapshot(), &["number_of_replicas".into()], &Map::new());
+        assert_eq!(
+            remove.unwrap_err().to_string(),
+            "cannot remove setting [index.number_of_replicas] on restore"
         );
     }
 }

@@ -169,6 +169,8 @@ fn cut_out(
     manifest.written_by = VERSION.to_owned();
     target.clone_into(&mut manifest.name);
     manifest.uuid = new_uuid();
+    manifest.throttled_ns = 0;
+    manifest.stored_bytes = 0;
     manifest.state = SnapshotState::Success;
     manifest.partial = false;
     manifest.start_ms = now_ms;

@@ -8,7 +8,7 @@ use serde_json::Map;
 use snapkeep_drivers::Capture;
 use snapkeep_vault::format::SnapshotSummary;
 use snapkeep_vault::{BackupOptions, BlobId, SnapshotFile, Time, VaultError};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::content::{ContentError, ContentWriter, Written};
 use super::running::RunningSnapshot;
@@ -32,13 +32,17 @@ struct Stored {
 
 impl Inner {
     /// Waits for a turn to read and write a lot; an error when the job is cancelled first. Blocks.
-    pub(crate) fn wait_turn(&self, job: &RunningJob) -> Result<SemaphorePermit<'_>, EngineError> {
+    pub(crate) fn wait_turn<'a>(
+        &self,
+        job: &RunningJob,
+        turns: &'a Semaphore,
+    ) -> Result<SemaphorePermit<'a>, EngineError> {
         self.block_on(async {
             loop {
                 if job.cancel.is_cancelled() {
                     return Err(EngineError::Internal("cancelled".to_owned()));
                 }
-                if let Ok(permit) = tokio::time::timeout(TURN_POLL, self.turns.acquire()).await {
+                if let Ok(permit) = tokio::time::timeout(TURN_POLL, turns.acquire()).await {
                     return permit.map_err(|error| EngineError::Internal(error.to_string()));
                 }
             }
@@ -61,7 +65,7 @@ fn work(
     running: &RunningSnapshot,
     capture: &dyn Capture,
 ) -> Result<Stored, EngineError> {
-    let _turn = inner.wait_turn(&running.job)?;
+    let _turn = inner.wait_turn(&running.job, &running.vault.snapshot_turns)?;
     running.start();
     store(inner, running, capture).map_err(|error| match error {
         ContentError::Vault(error) => EngineError::RepositoryUnavailable {
@@ -83,7 +87,10 @@ fn store(
         progress: Arc::clone(&running.progress),
         ..BackupOptions::default()
     };
-    let backup = running.vault.for_job(&running.job.cancel).backup(options)?;
+    let backup = running
+        .vault
+        .for_counted_job(&running.job.cancel, &running.sent)
+        .backup(options)?;
     let start_ms = running.accepted.start_ms;
     let millisecond = u32::try_from(start_ms.rem_euclid(1000)).unwrap_or_default();
     let time = Time::from_unix(start_ms.div_euclid(1000), millisecond * 1_000_000);
@@ -103,6 +110,7 @@ fn store(
     // The description had to be written before the last packs were; what they took is known only now.
     manifest.end_ms = manifest.end_ms.max(milliseconds(summary.ended));
     manifest.throttled_ns = running.throttled_ns();
+    manifest.stored_bytes = summary.data_added_packed;
     Ok(Stored {
         manifest,
         restic_id: restic_id.to_string(),

@@ -147,6 +147,8 @@ pub(crate) struct RunningSnapshot {
     pub(crate) shards: Vec<Vec<Arc<ShardFigures>>>,
     /// What the vault did.
     pub(crate) progress: Arc<BackupProgress>,
+    /// Bytes that the rate limit has let through into the repository.
+    pub(crate) sent: Arc<AtomicU64>,
     /// Raised when it is cancelled because it is deleted: nothing of it is to stay.
     pub(crate) deleted: AtomicBool,
     started: AtomicBool,
@@ -173,6 +175,7 @@ impl RunningSnapshot {
             accepted,
             shards,
             progress: Arc::default(),
+            sent: Arc::default(),
             deleted: AtomicBool::new(false),
             started: AtomicBool::new(false),
             result: Mutex::new(None),
@@ -212,7 +215,8 @@ impl RunningSnapshot {
     }
 
     fn index_statuses(&self, now_ms: i64) -> Vec<IndexStatus> {
-        self.accepted
+        let mut statuses: Vec<IndexStatus> = self
+            .accepted
             .indices
             .iter()
             .zip(&self.shards)
@@ -223,7 +227,19 @@ impl RunningSnapshot {
                     .map(|(number, figures)| figures.status(number, now_ms))
                     .collect(),
             })
-            .collect()
+            .collect();
+        let shards = statuses.iter_mut().flat_map(|index| &mut index.shards);
+        hold_back(shards, self.unsent_bytes());
+        statuses
+    }
+
+    /// Bytes of documents that were read and wait in memory for the rate limit.
+    fn unsent_bytes(&self) -> u64 {
+        let stored = BackupProgress::value(&self.progress.bytes_stored);
+        let plain = BackupProgress::value(&self.progress.bytes_new);
+        let waiting = stored.saturating_sub(BackupProgress::value(&self.sent));
+        let share = u128::from(waiting) * u128::from(plain) / u128::from(stored.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX)
     }
 
     /// As lists show it while it runs.
@@ -253,8 +269,14 @@ impl RunningSnapshot {
             phase,
             indices: self.index_statuses(now_ms),
             throttled_ns: self.throttled_ns(),
-            stored_bytes: BackupProgress::value(&self.progress.bytes_stored),
+            stored_bytes: self.stored_bytes(),
         }
+    }
+
+    /// Bytes that are in the repository or on their way, without those that wait for their turn.
+    fn stored_bytes(&self) -> u64 {
+        let stored = BackupProgress::value(&self.progress.bytes_stored);
+        stored.min(BackupProgress::value(&self.sent))
     }
 
     fn job_progress(&self) -> JobProgress {
@@ -266,7 +288,7 @@ impl RunningSnapshot {
                 "waiting"
             }
             .to_owned(),
-            stored_bytes: BackupProgress::value(&self.progress.bytes_stored),
+            stored_bytes: self.stored_bytes(),
             throttled_ns: self.throttled_ns(),
             ..JobProgress::default()
         };
@@ -280,5 +302,57 @@ impl RunningSnapshot {
             ));
         }
         progress
+    }
+}
+
+/// Takes `unsent` bytes back from what the shards show as done. The shards that were read last are the ones that wait; one
+/// whose documents wait is not done.
+fn hold_back<'a>(shards: impl DoubleEndedIterator<Item = &'a mut ShardStatus>, unsent: u64) {
+    let mut unsent = unsent;
+    for shard in shards.rev() {
+        let held = unsent.min(shard.processed.bytes);
+        if held == 0 {
+            continue;
+        }
+        unsent -= held;
+        shard.processed.bytes -= held;
+        if matches!(shard.stage, ShardStage::Done | ShardStage::Finalize) {
+            shard.stage = ShardStage::Started;
+            shard.processed.files = shard.processed.files.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_shard(bytes: u64) -> ShardStatus {
+        let figures = ShardFigures::default();
+        figures.start(0);
+        let all = FileStats { files: 2, bytes };
+        figures.finish(all, all, 10);
+        figures.status(0, 10)
+    }
+
+    #[test]
+    fn a_shard_whose_documents_wait_for_the_rate_limit_is_not_done() {
+        let mut shards = [read_shard(100), read_shard(0), read_shard(50)];
+        hold_back(shards.iter_mut(), 70);
+        let shown = shards.map(|shard| (shard.stage, shard.processed.bytes));
+        let expected = [
+            (ShardStage::Started, 80),
+            (ShardStage::Done, 0),
+            (ShardStage::Started, 0),
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_has_arrived_is_shown_as_done() {
+        let mut shards = [read_shard(100)];
+        hold_back(shards.iter_mut(), 0);
+        assert_eq!(shards[0].stage, ShardStage::Done);
+        assert_eq!(shards[0].processed.files, 2);
     }
 }

@@ -117,7 +117,7 @@ fn of_finished(info: SnapshotInfo, manifest: &Manifest) -> SnapshotStatus {
         phase,
         indices,
         throttled_ns: manifest.throttled_ns,
-        stored_bytes: 0,
+        stored_bytes: manifest.stored_bytes,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use snapkeep_drivers::CapturedResource;
-use snapkeep_vault::{BlobId, Node, Tree};
+use snapkeep_vault::{BackupProgress, BlobId, Node, Tree};
 
 use super::base::{BaseIndex, find_node};
 use super::content::{ContentError, ContentWriter, DoneWork, Shard, Work, Written};
@@ -114,6 +114,7 @@ impl ContentWriter<'_> {
             partial: accepted.partial,
             metadata: accepted.metadata.clone(),
             throttled_ns: self.running.throttled_ns(),
+            stored_bytes: BackupProgress::value(&self.running.progress.bytes_stored),
             indices,
         };
         let mut root = vec![
