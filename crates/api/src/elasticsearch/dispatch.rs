@@ -136,7 +136,7 @@ async fn handle(
         Found::Nothing if head.method == Method::OPTIONS => return Ok(options(&[])),
         Found::Nothing => {
             let text = format!(
-                "no handler found for uri [{whole}] and method [{}]",
+                "no handler found for uri [{raw_path}] and method [{}]",
                 head.method
             );
             return Err(EsError::plain_without_status(400, text));
@@ -276,7 +276,12 @@ fn render_value(value: Value, look: &Look) -> Result<(String, Body), EsError> {
 fn render_error(error: &EsError, look: &Look) -> Response {
     let status = error.status(look.shape);
     let value = error.render(look.shape, look.with_trace);
-    let mut response = match render_value(value, look) {
+    // An error is never filtered: what went wrong must be seen.
+    let whole = Look {
+        filter: None,
+        ..look.clone()
+    };
+    let mut response = match render_value(value, &whole) {
         Ok((content_type, body)) => {
             let mut response = Response::new(body);
             set_type(response.headers_mut(), &content_type);

@@ -62,7 +62,12 @@ pub fn from_engine(error: EngineError, shape: Shape) -> EsError {
         }
         E::Restore { repository, snapshot, uuid, problem } => {
             let text = restore_problem(&problem, shape);
-            let is_missing = problem == RestoreProblem::SnapshotMissing || uuid.is_empty();
+            // These two are said before the snapshot has been looked up.
+            let is_missing = uuid.is_empty()
+                || matches!(
+                    problem,
+                    RestoreProblem::SnapshotMissing | RestoreProblem::RenamedIntoSame { .. }
+                );
             let of = if is_missing { format!("[{repository}:{snapshot}]") } else { format!("[{repository}:{snapshot}/{uuid}]") };
             ErrorKind::SnapshotRestore.error(format!("{of} {text}"))
         }
@@ -71,7 +76,7 @@ pub fn from_engine(error: EngineError, shape: Shape) -> EsError {
             .error(format!("Invalid index name [{index}], {rule}"))
             .field("index", index)
             .field("index_uuid", "_na_"),
-        E::Refused { reason } => EsError::illegal_argument(reason),
+        E::Refused { reason } => refused(&reason),
         E::IndexMissing { index } => index_missing_in_snapshot(&index),
         E::ClonePartialIndex { repository, snapshot, index, index_uuid } => ErrorKind::Snapshot.error(format!(
             "[{repository}:{snapshot}] Can't clone index [[{index}/{index_uuid}]] because its snapshot was not successful."
@@ -269,10 +274,31 @@ fn restore_problem(problem: &RestoreProblem, shape: Shape) -> String {
     }
 }
 
+/// A value of a setting that does not fit; where it should have been a number, the parser's complaint stands below.
+fn refused(reason: &str) -> EsError {
+    let error = EsError::illegal_argument(reason);
+    let value = reason
+        .strip_prefix("Failed to parse value [")
+        .filter(|_| reason.ends_with(']'))
+        .and_then(|rest| rest.split_once("] for setting ["));
+    match value {
+        Some((value, _)) => {
+            error.caused_by(ErrorKind::NumberFormat.error(format!("For input string: \"{value}\"")))
+        }
+        None => error,
+    }
+}
+
 fn rename_problem(problem: RenameError) -> EsError {
     match problem {
         RenameError::PatternSyntax { pattern, reason } => {
-            ErrorKind::PatternSyntax.error(format!("{reason} near index 0\n{pattern}"))
+            // The one mistake that is common is told as Java does; the others in the words of our engine.
+            let (reason, index) = if reason.contains("without closing parenthesis") {
+                ("Unclosed group", pattern.chars().count())
+            } else {
+                (reason.as_str(), 0)
+            };
+            ErrorKind::PatternSyntax.error(format!("{reason} near index {index}\n{pattern}"))
         }
         RenameError::NoGroup(_) => ErrorKind::IndexOutOfBounds.error(problem.to_string()),
         other => EsError::illegal_argument(other.to_string()),

@@ -62,18 +62,15 @@ pub fn list(object: &Map<String, Value>, key: &str) -> Result<Option<Vec<String>
     }
 }
 
-/// Text, or the text of a number or boolean; absent: `None`.
+/// Text; absent or null: `None`.
 ///
 /// # Errors
-/// 400 `malformed [key]` for objects and arrays.
+/// 400 `malformed key` for anything but a string.
 pub fn text(object: &Map<String, Value>, key: &str) -> Result<Option<String>, EsError> {
     match any(object, &[key]) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Object(_) | Value::Array(_)) => Err(EsError::illegal_argument(format!(
-            "malformed {key} section, should be a string"
-        ))),
-        Some(other) => Ok(Some(other.to_string())),
+        Some(_) => Err(EsError::illegal_argument(format!("malformed {key}"))),
     }
 }
 

@@ -139,7 +139,11 @@ mod tests {
         let all = transform(&snapshot(), &["index.*".into()], &Map::new()).unwrap();
         assert_eq!(
             all.keys().collect::<Vec<_>>(),
-            ["index.number_of_shards", "index.number_of_replicas", "index.uuid"]
+            [
+                "index.number_of_shards",
+                "index.number_of_replicas",
+                "index.uuid"
+            ]
         );
         let remove = transform(&snapshot(), &["number_of_replicas".into()], &Map::new());
         assert_eq!(

@@ -9,7 +9,6 @@ use super::settings;
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::errors::EsError;
 use crate::elasticsearch::failures::{from_engine, repository_missing};
-use crate::elasticsearch::fields;
 use crate::elasticsearch::output::{Column, Table};
 use crate::elasticsearch::params::split_list;
 use crate::elasticsearch::pattern::{has_wildcard, matches};
@@ -65,8 +64,11 @@ async fn put(request: EsRequest) -> EsResult {
             ));
         }
     };
-    let kind =
-        fields::text(&body, "type")?.ok_or_else(|| EsError::validation(&["type is missing"]))?;
+    let kind = match body.get("type") {
+        None | Some(Value::Null) => return Err(EsError::validation(&["type is missing"])),
+        Some(Value::String(kind)) => kind.clone(),
+        Some(other) => other.to_string(),
+    };
     let name = request.captured("repository");
     if request.shape() == Shape::OpenSearch && kind == "fs" {
         settings::refuse_fractions(name, &settings)?;
@@ -212,7 +214,7 @@ async fn cleanup(request: EsRequest) -> EsResult {
 
 const COLUMNS: &[Column] = &[
     Column::new("id", "id,repoId", "unique repository id"),
-    Column::new("type", "t,type", "repository type"),
+    Column::new("type", "t,type", "repository type").right(),
 ];
 
 async fn cat(request: EsRequest) -> EsResult {

@@ -1,8 +1,8 @@
 //! `DELETE /_snapshot/{repository}/{snapshot}`.
 
-use snapkeep_engine::SnapshotInfo;
+use snapkeep_engine::{EngineError, InUse, SnapshotInfo};
 
-use crate::elasticsearch::errors::EsError;
+use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::failures::{from_engine, snapshot_missing};
 use crate::elasticsearch::params::split_list;
 use crate::elasticsearch::pattern::{has_wildcard, matches};
@@ -27,7 +27,9 @@ pub async fn delete(request: EsRequest) -> EsResult {
     }
     let deletion = async move { engine.delete_snapshots(&repository, &names).await };
     if waits {
-        deletion.await.map_err(|error| from_engine(error, shape))?;
+        if let Err(error) = deletion.await {
+            return Err(refused(&request, error).await);
+        }
     } else {
         tokio::spawn(async move {
             if let Err(error) = deletion.await {
@@ -36,6 +38,34 @@ pub async fn delete(request: EsRequest) -> EsResult {
         });
     }
     Ok(EsResponse::acknowledged())
+}
+
+/// Says why a deletion was refused; where a restore is the reason, with the restore's own id as real servers do.
+async fn refused(request: &EsRequest, error: EngineError) -> EsError {
+    let EngineError::SnapshotInUse {
+        repository,
+        snapshot,
+        uuid,
+        by: InUse::Restore,
+    } = &error
+    else {
+        return from_engine(error, request.shape());
+    };
+    let recoveries = request.state.engine.recoveries().await.unwrap_or_default();
+    let restore = recoveries.iter().find(|recovery| {
+        let source = &recovery.source;
+        recovery.is_active() && source.repository == *repository && source.snapshot == *snapshot
+    });
+    let Some(restore) = restore else {
+        return from_engine(error, request.shape());
+    };
+    let (id, of) = (
+        &restore.source.restore_uuid,
+        format!("{repository}:{snapshot}/{uuid}"),
+    );
+    ErrorKind::ConcurrentSnapshot.error(format!(
+        "[{of}] cannot delete snapshot during a restore in progress in [RestoreInProgress[{{{id}}}{{{of}}}]]"
+    ))
 }
 
 /// Names and patterns; a missing name is an error before anything is deleted, a pattern without a match is none.

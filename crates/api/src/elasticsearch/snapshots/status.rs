@@ -68,10 +68,15 @@ fn keep_indices(
             .find(|name| !status.indices.iter().any(|index| index.name == **name));
         if let (Some(missing), false) = (missing, ignore_unavailable) {
             let name = format!("{missing} and possibly more indices");
+            let cause = format!(
+                "indices [{name}] missing in snapshot [{}] of repository [{}]",
+                status.info.name, status.info.repository
+            );
             return Err(ErrorKind::IndexNotFound
                 .error(format!("no such index [{name}]"))
                 .field("index", name)
-                .field("index_uuid", "_na_"));
+                .field("index_uuid", "_na_")
+                .caused_by(EsError::illegal_argument(cause)));
         }
         status.indices.retain(|index| names.contains(&index.name));
     }
