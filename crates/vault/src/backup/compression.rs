@@ -22,7 +22,7 @@ const TRIAL_EVERY: u32 = 32;
 /// The same where the fast way has lost again and again.
 const TRIAL_EVERY_MAX: u32 = 256;
 /// The fast way is taken if it stores at most this share, in thousandths, of what the usual way does.
-const FAST_MAX_PER_MILLE: u64 = 1005;
+const FAST_MAX_PER_MILLE: u64 = 1020;
 
 /// The compressors of one packer, and what they showed lately.
 #[derive(Debug)]

@@ -44,7 +44,12 @@ pub(super) fn finish(
     }
     session.check_failure()?;
     session.check_lock()?;
+    session.keep_relied()?;
     let id = write_snapshot(session, &snapshot)?;
+    if let Err(error) = session.keep_relied() {
+        remove_snapshot(session, id);
+        return Err(error);
+    }
     session.release_lock();
     Ok((id, summary))
 }
@@ -104,12 +109,17 @@ fn write_snapshot(session: &Session, snapshot: &SnapshotFile) -> Result<Snapshot
     });
     if let Err(error) = written {
         // After an error the file may be there all the same; nobody may find a snapshot of a backup that was reported as failed.
-        if let Err(error) = storage.delete(FileKind::Snapshot, &name) {
-            tracing::warn!(snapshot = %id, %error, "a failed backup may have left its snapshot");
-        }
+        remove_snapshot(session, id);
         return Err(error);
     }
     Ok(id)
+}
+
+fn remove_snapshot(session: &Session, id: SnapshotId) {
+    let storage = session.repository.storage();
+    if let Err(error) = storage.delete(FileKind::Snapshot, &id.to_string()) {
+        tracing::warn!(snapshot = %id, %error, "a failed backup may have left its snapshot");
+    }
 }
 
 fn internal(error: FormatError) -> VaultError {

@@ -191,7 +191,12 @@ impl Backup {
         mut self,
         snapshot: SnapshotFile,
     ) -> Result<(SnapshotId, BackupSummary), VaultError> {
-        self.known_length(BlobKind::Tree, &snapshot.tree)?;
+        let kind = BlobKind::Tree;
+        if self.session.known_length(kind, &snapshot.tree)?.is_none() {
+            // A prune may have taken it out of the index since it was taken over.
+            self.session.keep_relied()?;
+            self.known_length(kind, &snapshot.tree)?;
+        }
         let result = finish::finish(&self.session, snapshot, self.started);
         self.is_finished = result.is_ok();
         result

@@ -6,13 +6,14 @@ use super::source::SinkClosed;
 use super::store::Worker;
 use super::upload::Uploads;
 use super::{BackupOptions, packer::PACK_TARGET_BYTES};
-use crate::blob_index::RunBuilder;
-use crate::error::VaultError;
+use crate::blob_index::{BlobLocation, RunBuilder};
+use crate::error::{Part, VaultError};
 use crate::format::{BlobKind, Compressor, IndexFile, IndexPack, pack::FinishedPack};
 use crate::ids::{BlobId, IndexId, PackId};
 use crate::repository::{Repository, RepositoryLock, RunningWriter, retry_unless};
 use crate::storage::{FileKind, PutMode};
 use bytes::Bytes;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub(super) struct Session {
     pub repository: Repository,
     pub options: BackupOptions,
     pub new_blobs: NewBlobs,
+    /// Packs of others that this backup refers to.
+    relied: Mutex<HashSet<PackId>>,
     pub tree_packer: Mutex<Packer>,
     pub uploads: Uploads,
     /// Plain bytes that are new, and the same as stored.
@@ -74,6 +77,7 @@ impl Session {
             tree_packer: Mutex::new(Packer::new(BlobKind::Tree, options.zstd_level)?),
             options,
             new_blobs: NewBlobs::new(),
+            relied: Mutex::default(),
             uploads: Uploads::new(uploads),
             bytes_new: AtomicU64::new(0),
             bytes_stored: AtomicU64::new(0),
@@ -133,13 +137,22 @@ impl Session {
         if let Some(length) = self.new_blobs.length(kind, id) {
             return Ok(Some(length));
         }
-        let found = self.repository.locate_durable(kind, id)?;
+        let found = self.locate(kind, id)?;
         Ok(found.map(|location| location.plain_length()))
+    }
+
+    /// Where a blob lies that is in the repository already; its pack is kept from now on.
+    fn locate(&self, kind: BlobKind, id: &BlobId) -> Result<Option<BlobLocation>, VaultError> {
+        let found = self.repository.locate_durable(kind, id)?;
+        if let Some(location) = &found {
+            lock(&self.relied).insert(location.pack);
+        }
+        Ok(found)
     }
 
     /// Whether the caller must store this blob: it is not in the repository, and no other worker has taken it on.
     pub fn claim(&self, kind: BlobKind, id: &BlobId, plain: &[u8]) -> Result<bool, VaultError> {
-        if self.repository.locate_durable(kind, id)?.is_some() {
+        if self.locate(kind, id)?.is_some() {
             return Ok(false);
         }
         Ok(self.new_blobs.claim(kind, id, plain.len() as u32))
@@ -237,17 +250,68 @@ impl Session {
         self.write_index(packs)
     }
 
+    /// Brings packs that this backup refers to back into the index where a prune has taken them out meanwhile. They are still
+    /// there: a prune deletes nothing before this backup has ended.
+    ///
+    /// Called right before the snapshot is written and again after it: a prune lists snapshots after it has changed the index, so
+    /// that either it sees the snapshot or this sees the change.
+    pub fn keep_relied(&self) -> Result<(), VaultError> {
+        let mut missing = lock(&self.relied).clone();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.repository.refresh()?;
+        for (pack, file) in self.repository.index().view().packs() {
+            if file.is_some() {
+                missing.remove(&pack);
+            }
+        }
+        let mut packs = Vec::with_capacity(missing.len());
+        for id in missing {
+            let name = id.to_string();
+            let size = retry_unless(&|| self.is_ending(), || {
+                match self.repository.storage().size(FileKind::Data, &name) {
+                    Err(error) if error.is_not_found() => Ok(None),
+                    result => result.map(Some),
+                }
+            })?;
+            let size = size.ok_or_else(|| {
+                VaultError::damaged(Part::Pack, id, "removed while a backup relied on it")
+            })?;
+            let blobs = self.repository.read_pack_header(&id, size)?;
+            packs.push(IndexPack { id, blobs });
+        }
+        if packs.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(
+            packs = packs.len(),
+            "packs that a prune took out of the index are put back, a new snapshot needs them"
+        );
+        self.put_index(packs).map_err(|(error, _)| error)
+    }
+
     /// Writes one index file for packs that are durable. From here on other backups may rely on their blobs, so that `abort` leaves them.
     fn write_index(&self, packs: Vec<IndexPack>) -> Result<(), VaultError> {
+        self.put_index(packs).map_err(|(error, unnamed)| {
+            lock(&self.unindexed).extend(unnamed);
+            error
+        })
+    }
+
+    /// Writes one index file. With an error come those packs that nobody can have seen in it.
+    fn put_index(&self, packs: Vec<IndexPack>) -> Result<(), (VaultError, Vec<IndexPack>)> {
         let file = IndexFile {
             supersedes: Vec::new(),
             packs,
         };
         let sealed = Compressor::new(self.options.zstd_level)
             .and_then(|mut compressor| file.seal(self.repository.master_key(), &mut compressor))
-            .map_err(|error| {
-                VaultError::Internal(format!("an index cannot be encoded: {error}"))
-            })?;
+            .map_err(|error| VaultError::Internal(format!("an index cannot be encoded: {error}")));
+        let sealed = match sealed {
+            Ok(sealed) => sealed,
+            Err(error) => return Err((error, file.packs)),
+        };
         let id = IndexId::of(&sealed);
         let data = Bytes::from(sealed);
         let storage = self.repository.storage();
@@ -260,11 +324,14 @@ impl Session {
             )
         });
         if let Err(error) = written {
-            // It may have arrived all the same; then its packs must stay.
-            if storage.delete(FileKind::Index, &id.to_string()).is_ok() {
-                lock(&self.unindexed).extend(file.packs);
-            }
-            return Err(error);
+            // It may have arrived all the same, and another backup may rely on it by now; then it stays with its packs.
+            let has_arrived = storage.exists(FileKind::Index, &id.to_string());
+            let may_arrive = matches!(&error, VaultError::Storage(cause) if cause.is_transient());
+            let unnamed = match has_arrived {
+                Ok(false) if !may_arrive => file.packs,
+                _ => Vec::new(),
+            };
+            return Err((error, unnamed));
         }
         let mut builder = RunBuilder::default();
         builder.add(id, &file.packs);

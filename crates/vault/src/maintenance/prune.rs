@@ -3,9 +3,9 @@
 use super::index_files::{delete_index, for_each_index, write_index};
 use super::lease::PruneLease;
 use super::marks::{self, StoredMark};
-use super::plan::{Plan, make_plan, used_blobs};
+use super::plan::{Plan, make_plan};
 use super::repack::{OnDamage, copy_blobs};
-use super::sweep::sweep;
+use super::sweep::{sweep, used_or_put_back};
 use crate::cancel::CancelFlag;
 use crate::error::VaultError;
 use crate::format::IndexPack;
@@ -67,8 +67,8 @@ impl Repository {
         let mut lease = PruneLease::take(self)?;
         let mut report = PruneReport::default();
         self.refresh()?;
-        let used = used_blobs(self, cancel)?;
         let mut stored = marks::read_marks(self)?;
+        let used = used_or_put_back(self, stored.iter(), cancel, &mut report)?;
         for mark in stored.iter_mut().filter(|mark| mark.seal.is_none()) {
             marks::seal(self, mark)?;
         }
@@ -83,15 +83,14 @@ impl Repository {
         if let Some(mark) = self.apply(plan, &mut lease, cancel, &mut report)? {
             stored.push(mark);
         }
-        let reusable = used.is_current(self)?;
-        let ask = || {
-            if reusable {
-                Ok(used)
-            } else {
-                used_blobs(self, cancel)
-            }
-        };
-        sweep(self, stored, ask, cancel, &mut report)?;
+        let is_current = used.is_current(self)?;
+        sweep(
+            self,
+            stored,
+            is_current.then_some(used),
+            cancel,
+            &mut report,
+        )?;
         Ok(report)
     }
 

@@ -4,7 +4,6 @@ use super::check::pack_size;
 use super::index_files::{delete_index, for_each_index, write_index};
 use super::lease::PruneLease;
 use super::losses::{Loss, name_losses};
-use super::marks;
 use super::pack_check::PackChecker;
 use super::repack::{OnDamage, copy_blobs};
 use crate::cancel::CancelFlag;
@@ -151,17 +150,11 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Packs without index come back into it, except those that a prune took out.
+    /// Packs without index come back into it, those too that a prune took out: a snapshot may have come to need them, and what
+    /// none needs the next prune takes out again.
     fn index_stray_packs(&mut self, repository: &Repository) -> Result<(), VaultError> {
-        let marks = marks::read_marks(repository)?;
-        let marked: HashSet<PackId> = marks
-            .iter()
-            .flat_map(|mark| &mark.mark.packs)
-            .map(|pack| pack.id)
-            .collect();
         for (id, size) in &self.stored {
-            let is_known = self.indexed.contains_key(id) || self.damaged.contains_key(id);
-            if is_known || marked.contains(id) {
+            if self.indexed.contains_key(id) || self.damaged.contains_key(id) {
                 continue;
             }
             match repository.read_pack_header(id, *size) {

@@ -31,8 +31,10 @@ impl Repository {
             .refreshing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let listed = self.list_index_files()?;
+        // In this order: a running backup adds its index file to the repository first and to the index then, so that one that is
+        // covered and not listed has really gone.
         let covered = self.inner.index.covered();
+        let listed = self.list_index_files()?;
         let gone: HashSet<IndexId> = covered.difference(&listed).copied().collect();
         let added: Vec<IndexId> = listed.difference(&covered).copied().collect();
         let mut unreadable = Vec::new();
@@ -43,6 +45,13 @@ impl Repository {
         // that stays is named at any moment.
         if !gone.is_empty() {
             self.inner.index.forget(&gone);
+        }
+        // Left out where a running backup added one file of a run itself meanwhile, or where a run could not be written anew.
+        let covered = self.inner.index.covered();
+        for id in listed.difference(&covered) {
+            if !unreadable.contains(id) {
+                unreadable.extend(self.load(&[*id])?);
+            }
         }
         if !unreadable.is_empty() {
             self.recover_packs(&unreadable)?;

@@ -109,6 +109,7 @@ impl Repository {
             .as_ref()
             .map(|dir| dir.join(config.id.to_string()).join("index"));
         let index = BlobIndex::open(config.id, dir.as_deref());
+        let writers = super::Writers::of(config.id);
         Ok(Self {
             storage: Arc::clone(&storage),
             inner: Arc::new(Inner {
@@ -118,7 +119,7 @@ impl Repository {
                 key_id,
                 options: options.clone(),
                 index,
-                writers: super::Writers::default(),
+                writers,
                 refreshing: Mutex::new(()),
                 warnings: Mutex::new(Vec::new()),
             }),

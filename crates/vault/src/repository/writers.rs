@@ -2,8 +2,9 @@
 
 use crate::cancel::CancelFlag;
 use crate::error::VaultError;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use crate::ids::RepositoryId;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 /// One running backup.
@@ -15,7 +16,7 @@ pub struct WriterInfo {
     pub started: SystemTime,
 }
 
-/// The running backups of one open repository.
+/// The running backups of one repository in this process, however many times it is open.
 ///
 /// Every backup gets a generation larger than all before it, *before* it reads the index. Prune marks packs as unused in the index,
 /// takes [`next_generation`](Self::next_generation), and deletes them after all writers below it have ended: later
@@ -36,6 +37,21 @@ struct State {
 }
 
 impl Writers {
+    /// The writers of a repository, shared by everybody in this process who has it open: one that is reached by two paths, or
+    /// opened anew while a backup goes on, must not look unused.
+    pub(crate) fn of(repository: RepositoryId) -> Self {
+        static OPEN: LazyLock<Mutex<HashMap<RepositoryId, Weak<Shared>>>> =
+            LazyLock::new(Mutex::default);
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, shared| shared.strong_count() > 0);
+        if let Some(shared) = open.get(&repository).and_then(Weak::upgrade) {
+            return Self(shared);
+        }
+        let writers = Self::default();
+        open.insert(repository, Arc::downgrade(&writers.0));
+        writers
+    }
+
     /// The backups that run now, oldest first.
     pub fn running(&self) -> Vec<WriterInfo> {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);

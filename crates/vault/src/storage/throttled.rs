@@ -111,6 +111,17 @@ impl RateLimits {
     /// Waits until `bytes` may move. Large transfers are charged in slices, so that a changed rate counts at
     /// once. `false` if the flag was raised meanwhile; it is looked at every 50 ms.
     pub fn wait_for(&self, direction: Direction, bytes: u64, cancel: Option<&CancelFlag>) -> bool {
+        self.pass(direction, bytes, cancel, |_| {})
+    }
+
+    /// The same; `passed` is told of each slice that may move.
+    fn pass(
+        &self,
+        direction: Direction,
+        bytes: u64,
+        cancel: Option<&CancelFlag>,
+        passed: impl Fn(u64),
+    ) -> bool {
         let lane = self.lane(direction);
         let mut remaining = bytes;
         loop {
@@ -119,10 +130,14 @@ impl RateLimits {
             }
             let rate = lane.rate.load(Relaxed);
             if remaining == 0 || rate == 0 {
+                passed(remaining);
                 return true;
             }
             match lane.take(remaining, rate) {
-                Ok(taken) => remaining -= taken,
+                Ok(taken) => {
+                    remaining -= taken;
+                    passed(taken);
+                }
                 Err(wait) => {
                     let start = Instant::now();
                     std::thread::sleep(wait);
@@ -148,6 +163,8 @@ pub struct Throttled {
     inner: Arc<dyn Storage>,
     limits: Arc<RateLimits>,
     cancel: Option<CancelFlag>,
+    /// Bytes written that the limit has let through.
+    written: Option<Arc<AtomicU64>>,
 }
 
 impl Throttled {
@@ -157,6 +174,7 @@ impl Throttled {
             inner,
             limits,
             cancel: None,
+            written: None,
         }
     }
 
@@ -165,6 +183,15 @@ impl Throttled {
     pub fn with_cancel(&self, cancel: CancelFlag) -> Self {
         Self {
             cancel: Some(cancel),
+            ..self.clone()
+        }
+    }
+
+    /// The same storage under the same limits; what the limit lets through of each write is added to `written` while the write
+    /// waits, so that progress shows within a pack of many megabytes at a low rate.
+    pub fn counting_writes(&self, written: Arc<AtomicU64>) -> Self {
+        Self {
+            written: Some(written),
             ..self.clone()
         }
     }
@@ -181,7 +208,14 @@ impl Throttled {
         file: (FileKind, &str),
     ) -> Result<(), StorageError> {
         let is_limited = matches!(file.0, FileKind::Data | FileKind::Index | FileKind::Side);
-        if !is_limited || self.limits.wait_for(direction, bytes, self.cancel.as_ref()) {
+        let cancel = self.cancel.as_ref();
+        let count = |passed| match (&self.written, direction) {
+            (Some(written), Direction::Write) => {
+                written.fetch_add(passed, Relaxed);
+            }
+            _ => {}
+        };
+        if !is_limited || self.limits.pass(direction, bytes, cancel, count) {
             return Ok(());
         }
         let operation = match direction {

@@ -1,0 +1,212 @@
+//! Prunes beside backups that rely on what a prune takes out of the index: whatever the order of their steps, a snapshot that was
+//! reported as stored can be read at once and after every later prune.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use bytes::Bytes;
+use common::Place;
+use snapkeep_vault::storage::{FileEntry, FileKind, ObjectStorage, PutMode, Storage, StorageError};
+use snapkeep_vault::{
+    Backup, BackupOptions, CheckOptions, PruneOptions, ReadData, RepairOptions, Repository,
+    SnapshotFile, SnapshotId,
+};
+use std::sync::{Arc, Mutex};
+
+const FILE: common::FileSpec = ("shared", 1, 2_000_000);
+
+fn rewrite_everything() -> PruneOptions {
+    PruneOptions {
+        max_unused: 0.0,
+        ..PruneOptions::default()
+    }
+}
+
+/// A backup that takes over all of `snapshot`.
+fn adopting(repository: &Repository, snapshot: SnapshotId) -> (Backup, SnapshotFile) {
+    let root = repository.read_snapshot(&snapshot).unwrap().tree;
+    let backup = repository.backup(BackupOptions::default()).unwrap();
+    backup.adopt_tree(&root).unwrap();
+    (backup, SnapshotFile::new(root))
+}
+
+fn assert_whole(place: &Place, snapshot: SnapshotId) {
+    place.assert_restores(snapshot, &[FILE]);
+    let options = CheckOptions {
+        read_data: ReadData::All,
+        ..CheckOptions::default()
+    };
+    assert_eq!(place.repository.check(&options).unwrap().problems, []);
+}
+
+#[test]
+fn a_snapshot_that_relied_on_marked_packs_is_whole_as_soon_as_it_is_there() {
+    let place = Place::new();
+    let first = place.save(&[FILE]);
+    let (backup, snapshot) = adopting(&place.repository, first);
+    place.repository.forget(&[first]).unwrap();
+    let report = place.repository.prune(&rewrite_everything()).unwrap();
+    assert!(report.packs_waiting > 0, "{report:?}");
+    let (second, _) = backup.finish(snapshot).unwrap();
+    assert_whole(&place, second);
+    place.repository.prune(&rewrite_everything()).unwrap();
+    assert_whole(&place, second);
+}
+
+#[test]
+fn a_snapshot_that_is_stored_between_the_plan_and_the_index_of_a_prune_is_whole() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let hooked = Arc::new(BeforeMark {
+        inner: ObjectStorage::memory(runtime.handle().clone()),
+        hook: Mutex::default(),
+    });
+    let place = Place::on(Arc::clone(&hooked) as Arc<dyn Storage>);
+    let first = place.save(&[FILE]);
+    let (backup, snapshot) = adopting(&place.repository, first);
+    place.repository.forget(&[first]).unwrap();
+    let second = Arc::new(Mutex::new(None));
+    let stored = Arc::clone(&second);
+    *hooked.hook.lock().unwrap() = Some(Box::new(move || {
+        *stored.lock().unwrap() = Some(backup.finish(snapshot).unwrap().0);
+    }));
+    place.repository.prune(&rewrite_everything()).unwrap();
+    let second = second.lock().unwrap().unwrap();
+    assert_whole(&place, second);
+}
+
+#[test]
+fn a_prune_puts_back_the_directories_of_a_snapshot_whose_writer_was_killed() {
+    let place = Place::new();
+    let first = place.save(&[FILE]);
+    let file = place.storage.get(FileKind::Snapshot, &first.to_string());
+    let (backup, _) = adopting(&place.repository, first);
+    place.repository.forget(&[first]).unwrap();
+    place.repository.prune(&rewrite_everything()).unwrap();
+    // As if the writer had got its snapshot written and nothing more.
+    place
+        .storage
+        .put(
+            FileKind::Snapshot,
+            &first.to_string(),
+            file.unwrap(),
+            PutMode::Create,
+        )
+        .unwrap();
+    drop(backup);
+    let report = place.repository.prune(&rewrite_everything()).unwrap();
+    assert!(report.packs_put_back > 0, "{report:?}");
+    assert_whole(&place, first);
+}
+
+#[test]
+fn a_repair_brings_back_marked_packs_that_a_snapshot_needs() {
+    let place = Place::new();
+    let first = place.save(&[FILE]);
+    let file = place.storage.get(FileKind::Snapshot, &first.to_string());
+    let (backup, _) = adopting(&place.repository, first);
+    place.repository.forget(&[first]).unwrap();
+    place.repository.prune(&rewrite_everything()).unwrap();
+    place
+        .storage
+        .put(
+            FileKind::Snapshot,
+            &first.to_string(),
+            file.unwrap(),
+            PutMode::Create,
+        )
+        .unwrap();
+    drop(backup);
+    let report = place.repository.repair(&RepairOptions::default()).unwrap();
+    assert_eq!(report.blobs_lost, []);
+    assert_whole(&place, first);
+}
+
+#[test]
+fn a_prune_waits_for_backups_of_the_same_repository_opened_a_second_time() {
+    let place = Place::new();
+    let first = place.save(&[FILE]);
+    let again = place.reopen();
+    let (backup, snapshot) = adopting(&again, first);
+    place.repository.forget(&[first]).unwrap();
+    let report = place.repository.prune(&rewrite_everything()).unwrap();
+    assert_eq!(report.packs_deleted, 0, "{report:?}");
+    let (second, _) = backup.finish(snapshot).unwrap();
+    assert_whole(&place, second);
+}
+
+#[test]
+fn a_pack_marked_twice_waits_for_the_writers_of_the_later_mark() {
+    let place = Place::new();
+    let first = place.save(&[FILE]);
+    let (backup, snapshot) = adopting(&place.repository, first);
+    place.repository.forget(&[first]).unwrap();
+    place.repository.prune(&rewrite_everything()).unwrap();
+    let (second, _) = backup.finish(snapshot).unwrap();
+    let (backup, snapshot) = adopting(&place.repository, second);
+    place.repository.forget(&[second]).unwrap();
+    let report = place.repository.prune(&rewrite_everything()).unwrap();
+    assert_eq!(report.packs_deleted, 0, "{report:?}");
+    let (third, _) = backup.finish(snapshot).unwrap();
+    assert_whole(&place, third);
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// Calls a hook before the next prune mark is written.
+struct BeforeMark {
+    inner: ObjectStorage,
+    hook: Mutex<Option<Hook>>,
+}
+
+impl std::fmt::Debug for BeforeMark {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(formatter)
+    }
+}
+
+impl Storage for BeforeMark {
+    fn put(
+        &self,
+        kind: FileKind,
+        name: &str,
+        data: Bytes,
+        mode: PutMode,
+    ) -> Result<(), StorageError> {
+        if kind == FileKind::Side && name.starts_with("prune/") {
+            let hook = self.hook.lock().unwrap().take();
+            hook.into_iter().for_each(|hook| hook());
+        }
+        self.inner.put(kind, name, data, mode)
+    }
+
+    fn get(&self, kind: FileKind, name: &str) -> Result<Bytes, StorageError> {
+        self.inner.get(kind, name)
+    }
+
+    fn get_range(
+        &self,
+        kind: FileKind,
+        name: &str,
+        offset: u64,
+        len: u64,
+    ) -> Result<Bytes, StorageError> {
+        self.inner.get_range(kind, name, offset, len)
+    }
+
+    fn list(&self, kind: FileKind) -> Result<Vec<FileEntry>, StorageError> {
+        self.inner.list(kind)
+    }
+
+    fn size(&self, kind: FileKind, name: &str) -> Result<u64, StorageError> {
+        self.inner.size(kind, name)
+    }
+
+    fn delete(&self, kind: FileKind, name: &str) -> Result<(), StorageError> {
+        self.inner.delete(kind, name)
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
