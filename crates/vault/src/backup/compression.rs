@@ -21,6 +21,8 @@ const KEEPS_PERCENT: usize = 97;
 const TRIAL_EVERY: u32 = 32;
 /// The same where the fast way has lost again and again.
 const TRIAL_EVERY_MAX: u32 = 256;
+/// Comparisons at the beginning, one blob after another.
+const FIRST_TRIALS: u32 = 4;
 /// The fast way is taken if it stores at most this share, in thousandths, of what the usual way does.
 const FAST_MAX_PER_MILLE: u64 = 1020;
 
@@ -37,6 +39,7 @@ pub(super) struct Compression {
     /// Large blobs until both ways are compared again, and the number after that.
     until_trial: u32,
     trial_every: u32,
+    first_trials: u32,
     /// Stored bytes of the compared blobs either way; earlier ones count less and less.
     usual_bytes: u64,
     fast_bytes: u64,
@@ -68,6 +71,7 @@ impl Compression {
             is_fast: false,
             until_trial: 0,
             trial_every: TRIAL_EVERY,
+            first_trials: FIRST_TRIALS,
             usual_bytes: 0,
             fast_bytes: 0,
             chosen: Choice::Usual,
@@ -127,9 +131,13 @@ impl Compression {
         } else {
             (stored, otherwise)
         };
-        self.usual_bytes = self.usual_bytes / 2 + usual;
-        self.fast_bytes = self.fast_bytes / 2 + fast;
+        self.usual_bytes = self.usual_bytes / 8 * 7 + usual;
+        self.fast_bytes = self.fast_bytes / 8 * 7 + fast;
         self.is_fast = self.fast_bytes * 1000 <= self.usual_bytes * FAST_MAX_PER_MILLE;
+        self.first_trials = self.first_trials.saturating_sub(1);
+        if self.first_trials > 0 {
+            return Ok(());
+        }
         self.trial_every = if self.is_fast {
             TRIAL_EVERY
         } else {
