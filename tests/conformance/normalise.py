@@ -69,6 +69,7 @@ def text(found: str) -> str:
     found = ADDRESS.sub("<address>", found)
     found = PATH.sub("", found)
     found = re.sub(r"(?<=allowed: )\[([A-Z, ]+)\]", lambda methods: str(sorted(methods[1].split(", "))), found)
+    found = re.sub(r"(?<=indices )(\[\S+\]) and (\[\S+\])", lambda pair: " and ".join(sorted(pair.groups())), found)
     return re.sub(r"following characters \[.*?\]", "following characters [<set>]", found)
 
 
