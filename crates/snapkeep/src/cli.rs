@@ -47,7 +47,7 @@ pub enum Command {
     #[command(after_help = "Examples:
   snapkeep serve
   snapkeep serve --data-dir /var/lib/snapkeep --listen 127.0.0.1:9250 --listen '[::1]:9250'
-  snapkeep serve --repo-root /mount/backups          Allow locations such as /mount/backups/my_backup
+  snapkeep serve --repo-root /mount/backups      Allow locations below /mount/backups
   SNAPKEEP_ELASTICSEARCH_SHAPE=opensearch snapkeep serve")]
     Serve(ServeArgs),
     /// Show the whole round trip on data of its own, then keep serving.

@@ -273,3 +273,57 @@ fn the_native_api_refuses_with_a_reason_and_gives_no_password_out() {
     }
     assert!(terminate(&mut child).success());
 }
+
+#[test]
+fn a_refusal_says_what_to_do_about_just_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let say = |arguments: &[&str]| {
+        let (output, said) = run(snapkeep(folder.path()).args(arguments));
+        (output.status.code(), said)
+    };
+    let (code, said) = say(&["repo", "add", "r"]);
+    assert_eq!(code, Some(0), "{said}");
+
+    let (code, said) = say(&["--server", "nowhere", "repo", "ls"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("write it as http://"), "{said}");
+
+    let (code, said) = say(&["repo", "add", "r", "--max-snapshot-rate", "fast"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("such as 50mb"), "{said}");
+    assert!(!said.contains("--repo-root"), "{said}");
+
+    let (code, said) = say(&["snapshot", "create", "r", "kept"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = say(&["snapshot", "rm", "r", "kept", "nope"]);
+    assert_eq!(code, Some(5), "{said}");
+    assert!(
+        said.contains("[r:nope] is missing (kept: deleted)"),
+        "{said}"
+    );
+    assert!(said.contains("snapkeep snapshot ls REPOSITORY"), "{said}");
+
+    let (code, said) = say(&["job", "show", "-an-id-may-begin-so"]);
+    assert_eq!(code, Some(5), "{said}");
+}
+
+#[test]
+fn working_offline_under_another_root_touches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let say = |arguments: &[&str]| {
+        let (output, said) = run(snapkeep(folder.path()).args(arguments));
+        (output.status.code(), said)
+    };
+    let (code, said) = say(&["repo", "add", "r", "--repo-root", "backups"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = say(&["snapshot", "create", "r", "kept", "--repo-root", "backups"]);
+    assert_eq!(code, Some(0), "{said}");
+
+    let (code, said) = say(&["check", "r"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("is --repo-root the one"), "{said}");
+    assert!(!folder.path().join("snapkeep-data/repositories/r").exists());
+
+    let (code, said) = say(&["snapshot", "show", "r", "kept", "--repo-root", "backups"]);
+    assert_eq!(code, Some(0), "{said}");
+}

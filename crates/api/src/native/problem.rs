@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use snapkeep_engine::EngineError;
 use snapkeep_engine::selection::SelectionError;
+use snapkeep_engine::{CreationFailure, EngineError, RestoreProblem};
 
 use super::types::{Problem, ProblemDetail};
 
@@ -40,6 +40,19 @@ impl Refusal {
     }
 }
 
+/// Why a repository is refused is mostly a matter of where it is to lie or how it is locked up.
+fn creation_hint(cause: &CreationFailure) -> Option<&'static str> {
+    match cause {
+        CreationFailure::LocationOutsideRoots { .. } | CreationFailure::MissingLocation => Some(
+            "a location must lie below a folder given as --repo-root (default: repositories below the data folder)",
+        ),
+        CreationFailure::ByteSize { .. } => {
+            Some("write a rate as bytes a second, such as 50mb; 0 is unlimited")
+        }
+        _ => None,
+    }
+}
+
 /// Status, code and hint of every error of the engine.
 fn classify(error: &EngineError) -> (StatusCode, &'static str, Option<&'static str>) {
     use EngineError as E;
@@ -52,7 +65,7 @@ fn classify(error: &EngineError) -> (StatusCode, &'static str, Option<&'static s
         E::SnapshotMissing { .. } => (
             StatusCode::NOT_FOUND,
             "snapshot_missing",
-            Some("list what is there: snapkeep snapshot ls"),
+            Some("list what is there: snapkeep snapshot ls REPOSITORY"),
         ),
         E::IndexMissing { .. } => (StatusCode::NOT_FOUND, "index_missing", None),
         E::JobMissing { .. } => (
@@ -67,12 +80,10 @@ fn classify(error: &EngineError) -> (StatusCode, &'static str, Option<&'static s
         E::RepositoryTypeUnknown { .. } => {
             (StatusCode::BAD_REQUEST, "repository_type_unknown", None)
         }
-        E::RepositoryCreation { .. } => (
+        E::RepositoryCreation { cause, .. } => (
             StatusCode::BAD_REQUEST,
             "repository_refused",
-            Some(
-                "a location must lie below a folder given as --repo-root (default: repositories below the data folder)",
-            ),
+            creation_hint(cause),
         ),
         E::RepositoryVerification { .. } => (
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -104,6 +115,14 @@ fn classify(error: &EngineError) -> (StatusCode, &'static str, Option<&'static s
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_operations",
             Some("try again when one has ended"),
+        ),
+        E::Restore {
+            problem: RestoreProblem::OpenIndexExists { .. },
+            ..
+        } => (
+            StatusCode::BAD_REQUEST,
+            "restore_refused",
+            Some("restore beside it: --rename '(.+)=restored-$1'"),
         ),
         E::Restore { .. } | E::Rename(_) => (StatusCode::BAD_REQUEST, "restore_refused", None),
         E::ClonePartialIndex { .. } | E::CloneNothing { .. } => {

@@ -45,6 +45,14 @@ impl ConnectArgs {
     /// Finds the server, or opens the data folder. `create`: whether a missing data folder is made, as for the very first repository.
     pub async fn connect(&self, create: bool) -> Result<Client, Failure> {
         if let Some(url) = &self.server {
+            let is_web = reqwest::Url::parse(url)
+                .is_ok_and(|parsed| matches!(parsed.scheme(), "http" | "https"));
+            if !is_web {
+                return Err(
+                    Failure::usage(format!("--server {url} is no address of a server"))
+                        .hint("write it as http://127.0.0.1:9250"),
+                );
+            }
             return Ok(Client::http(url));
         }
         let settings = self.settings.load(&[])?;

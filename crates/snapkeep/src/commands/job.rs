@@ -20,6 +20,7 @@ pub enum JobCommand {
     /// Show a job: how far it is, or what came out.
     Show {
         /// Its id.
+        #[arg(allow_hyphen_values = true)]
         id: String,
         /// Wait until it has ended. Ctrl-C cancels it.
         #[arg(long)]
@@ -28,6 +29,7 @@ pub enum JobCommand {
     /// Ask a job to stop. It ends within two seconds and leaves the repository as it was.
     Cancel {
         /// Its id.
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::Session;
 use crate::client::ConnectArgs;
 use crate::exit::{Exit, Failure};
-use crate::output::table;
+use crate::output::{table, time};
 
 /// Longest password that is read.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
@@ -68,7 +68,7 @@ async fn work(command: KeyCommand, session: &Session) -> Result<Exit, Failure> {
                         id,
                         key.username.clone(),
                         key.hostname.clone(),
-                        key.created.clone(),
+                        moment(&key.created),
                         if key.current { "the server's" } else { "" }.to_owned(),
                     ]
                 });
@@ -98,6 +98,14 @@ async fn work(command: KeyCommand, session: &Session) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Ok)
+}
+
+/// Noted in keys with more digits than anybody reads.
+fn moment(created: &str) -> String {
+    match created.parse::<jiff::Timestamp>() {
+        Ok(moment) => time(moment.as_millisecond()),
+        Err(_) => created.to_owned(),
+    }
 }
 
 fn read_password(file: Option<PathBuf>) -> Result<String, Failure> {

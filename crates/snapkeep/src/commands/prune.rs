@@ -10,8 +10,9 @@ use crate::output::{bytes, duration_ms};
 /// Arguments of `snapkeep prune`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Runs beside snapshots and restores; nothing is locked out. Packs that no snapshot needs are first marked and deleted only
-after every writer that could have seen them has ended, so the space of a deletion may be reclaimed by the next prune.
+Runs beside snapshots and restores; nothing is locked out. Packs that no snapshot needs are first
+marked, and deleted only after every writer that could have seen them has ended, so the space of a
+deletion may be reclaimed by the next prune.
 
 Example:
   snapkeep prune my_backup")]

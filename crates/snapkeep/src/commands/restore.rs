@@ -12,13 +12,15 @@ use crate::output::duration_ms;
 /// Arguments of `snapkeep restore`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Indices are restored into missing or closed ones, never over an open one; every shard is compared with the snapshot by count
-and digest before the index becomes visible. A restore that fails or is interrupted leaves nothing behind.
+Indices are restored into missing or closed ones, never over an open one; every shard is compared
+with the snapshot by count and digest before the index becomes visible. A restore that fails or is
+interrupted leaves nothing behind.
 
 Examples:
   snapkeep restore my_backup nightly-1
   snapkeep restore my_backup nightly-1 --index 'logs-*' --index '-logs-old'
-  snapkeep restore my_backup nightly-1 --index orders --rename '(.+)=restored-$1'     Beside the one that is there")]
+  Beside the one that is there:
+  snapkeep restore my_backup nightly-1 --index orders --rename '(.+)=restored-$1'")]
 pub struct RestoreArgs {
     /// Name of the repository.
     repository: String,

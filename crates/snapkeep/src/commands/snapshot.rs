@@ -163,10 +163,15 @@ async fn work(command: SnapshotCommand, session: &Session) -> Result<Exit, Failu
             Ok(Exit::Ok)
         }
         SnapshotCommand::Rm { repository, names } => {
-            for name in &names {
-                client
-                    .delete(&["repositories", &repository, "snapshots", name])
-                    .await?;
+            for (done, name) in names.iter().enumerate() {
+                let path = ["repositories", &repository, "snapshots", name];
+                client.delete(&path).await.map_err(|mut failure| {
+                    if done > 0 {
+                        let before = names[..done].join(", ");
+                        failure.message = format!("{} ({before}: deleted)", failure.message);
+                    }
+                    failure
+                })?;
             }
             output.show(&json!({"deleted": names}), |_| {
                 format!(
@@ -295,13 +300,23 @@ fn list(found: &Snapshots) -> String {
 
 fn outcome(taken: &SnapshotStatus) -> String {
     let snapshot = &taken.snapshot;
-    let mut text = format!(
-        "snapshot {} {} in {}: {}",
-        snapshot.name,
-        word(snapshot.state),
-        took(snapshot),
-        contents(snapshot)
-    );
+    let mut text = match snapshot.end_ms {
+        Some(_) => format!(
+            "snapshot {} {} in {}: {}",
+            snapshot.name,
+            word(snapshot.state),
+            took(snapshot),
+            contents(snapshot)
+        ),
+        // What it will contain is known at its end.
+        None => format!(
+            "snapshot {} {} since {}: {} index(es)",
+            snapshot.name,
+            word(snapshot.state),
+            time(snapshot.start_ms),
+            snapshot.indices.len()
+        ),
+    };
     if taken.stored_bytes > 0 {
         text.push_str(&format!(
             ", {} added to the repository",

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
 
 /// A number of bytes: an integer, or text such as `100mb` (b, kb, mb, gb, tb in powers of 1024).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,11 +190,16 @@ pub fn parse_paths(text: &str) -> Result<Vec<PathBuf>, ListError> {
 
 /// Whether `text` is a log level or filter.
 pub fn is_filter(text: &impl AsRef<str>) -> Result<(), String> {
+    const ADVICE: &str = "write error, warn, info, debug or trace";
+    // A word alone could be the name of a module; here it is a level that was misspelt.
+    let is_word = |part: &&str| !part.contains(['=', '[']);
+    let mut words = text.as_ref().split(',').map(str::trim).filter(is_word);
+    if let Some(word) = words.find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(format!("`{word}` is no log level; {ADVICE}"));
+    }
     tracing_subscriber::EnvFilter::try_new(text.as_ref())
         .map(drop)
-        .map_err(|cause| {
-            format!("not a log filter: {cause}; write error, warn, info, debug or trace")
-        })
+        .map_err(|cause| format!("not a log filter: {cause}; {ADVICE}"))
 }
 
 /// Whether `text` is a version that can be presented to clients.
@@ -224,6 +230,13 @@ mod tests {
         assert!(parse_bytes("20 miles").is_err());
         assert!(parse_bytes("").is_err());
         assert!(parse_bytes("99999999999tb").is_err());
+    }
+
+    #[test]
+    fn a_misspelt_level_is_no_filter() {
+        assert!(is_filter(&"info,snapkeep_engine=debug").is_ok());
+        assert!(is_filter(&"off").is_ok());
+        assert!(is_filter(&"wanr").unwrap_err().contains("`wanr`"));
     }
 
     #[test]

@@ -26,8 +26,9 @@ const BULK_BATCH: usize = 1_000;
 /// Arguments of `snapkeep demo`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Serves on 127.0.0.1:9250 (a free port when that is taken) from a temporary folder that is removed at the end: documents into an
-index, a repository, a snapshot, 1 % changed, a second snapshot, the index deleted, restored, and every document compared.
+Serves on 127.0.0.1:9250 (a free port when that is taken) from a temporary folder that is removed
+at the end: documents into an index, a repository, a snapshot, 1 % changed, a second snapshot, the
+index deleted, restored, and every document compared.
 
 Examples:
   snapkeep demo            And keep serving, to try more by hand; Ctrl-C ends

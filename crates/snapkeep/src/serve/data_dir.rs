@@ -56,6 +56,7 @@ impl DataDir {
                     "cannot create the data folder {}: {cause}",
                     path.display()
                 ))
+                .hint("choose a folder that this user may write to: --data-dir DIR")
             })?;
         match look(path)? {
             Use::Ours(taken) => Ok(taken),
