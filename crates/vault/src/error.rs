@@ -58,6 +58,14 @@ pub enum VaultError {
         /// The place that was looked at.
         location: String,
     },
+    /// The place of an open repository holds another one by now.
+    #[error(
+        "{location} holds another repository than the one that was opened: bring the former one back, or open the new one"
+    )]
+    Replaced {
+        /// The place that was looked at.
+        location: String,
+    },
     /// A repository is to be made where one is, or where other files are.
     #[error("{location} already holds a repository: open it, or choose an empty place")]
     AlreadyExists {

@@ -10,7 +10,7 @@ use common::Place;
 use snapkeep_vault::storage::{FileEntry, FileKind, ObjectStorage, PutMode, Storage, StorageError};
 use snapkeep_vault::{
     Backup, BackupOptions, CheckOptions, PruneOptions, ReadData, RepairOptions, Repository,
-    SnapshotFile, SnapshotId,
+    SnapshotFile, SnapshotId, VaultError,
 };
 use std::sync::{Arc, Mutex};
 
@@ -209,4 +209,49 @@ impl Storage for BeforeMark {
     fn location(&self) -> String {
         self.inner.location()
     }
+}
+
+#[test]
+fn a_prune_waits_for_another_machine_of_the_same_name_and_process_number() {
+    let place = Place::new();
+    let first = place.save(&[FILE]);
+    // Its lock, written again under another name after ours is gone: this process does not hold it.
+    let held = place.repository.lock(false).unwrap();
+    let name = place.storage.list(FileKind::Lock).unwrap().remove(0).name;
+    let lock = place.storage.get(FileKind::Lock, &name).unwrap();
+    drop(held);
+    place
+        .storage
+        .put(FileKind::Lock, &name, lock, PutMode::Create)
+        .unwrap();
+    place.repository.forget(&[first]).unwrap();
+    let report = place.repository.prune(&rewrite_everything()).unwrap();
+    assert_eq!(report.packs_deleted, 0, "{report:?}");
+    place.storage.delete(FileKind::Lock, &name).unwrap();
+    let report = place.repository.prune(&rewrite_everything()).unwrap();
+    assert!(report.packs_deleted > 0, "{report:?}");
+}
+
+#[test]
+fn nothing_is_written_where_the_repository_is_no_longer_or_another_one_is() {
+    let place = Place::new();
+    place.save(&[FILE]);
+    let config = place.storage.get(FileKind::Config, "").unwrap();
+    place.storage.delete(FileKind::Config, "").unwrap();
+    let before = place.all_files();
+    let error = place.repository.backup(BackupOptions::default());
+    assert!(matches!(error, Err(VaultError::NotARepository { .. })));
+    let mut other = config.to_vec();
+    other[40] ^= 1;
+    let other = Bytes::from(other);
+    place
+        .storage
+        .put(FileKind::Config, "", other, PutMode::Create)
+        .unwrap();
+    let error = place.repository.backup(BackupOptions::default());
+    assert!(matches!(error, Err(VaultError::Replaced { .. })));
+    let error = place.repository.prune(&rewrite_everything());
+    assert!(matches!(error, Err(VaultError::Replaced { .. })));
+    place.storage.delete(FileKind::Config, "").unwrap();
+    assert_eq!(place.all_files(), before);
 }

@@ -65,6 +65,7 @@ impl Session {
     pub fn begin(repository: &Repository, options: BackupOptions) -> Result<Self, VaultError> {
         // The generation comes before the lock and the index: see `Writers`.
         let writer = repository.writers().begin();
+        repository.check_identity()?;
         let lock = repository.lock(false)?;
         repository.refresh()?;
         let settings = repository.options();

@@ -150,16 +150,14 @@ pub(super) fn is_waiting(repository: &Repository, seal: &Seal) -> Result<bool, V
 
 /// Holders of fresh locks, this process left out: its own writers are known exactly.
 fn other_writers(repository: &Repository) -> Result<Vec<Writer>, VaultError> {
-    let own = this_process(repository);
     let locks = repository.locks()?;
     Ok(locks
         .into_iter()
-        .filter(|info| !info.is_stale)
+        .filter(|info| !info.is_stale && !info.is_own)
         .map(|info| Writer {
             hostname: info.lock.hostname,
             pid: info.lock.pid,
         })
-        .filter(|writer| *writer != own)
         .collect())
 }
 

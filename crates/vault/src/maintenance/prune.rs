@@ -63,6 +63,7 @@ impl Repository {
     /// Nothing is removed when a snapshot or an index file cannot be read: repair the repository first.
     pub fn prune(&self, options: &PruneOptions) -> Result<PruneReport, VaultError> {
         let cancel = &options.cancel;
+        self.check_identity()?;
         let _lock = self.lock(false)?;
         let mut lease = PruneLease::take(self)?;
         let mut report = PruneReport::default();

@@ -49,6 +49,7 @@ impl Repository {
     /// Needs the repository for itself: fails with [`VaultError::Locked`] while anyone else works in it. Damaged packs are set aside, not
     /// deleted; snapshots are left as they are.
     pub fn repair(&self, options: &RepairOptions) -> Result<RepairReport, VaultError> {
+        self.check_identity()?;
         let _lock = self.lock(true)?;
         let mut lease = PruneLease::take(self)?;
         let mut survey = Survey::new(self)?;

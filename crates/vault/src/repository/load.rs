@@ -199,7 +199,13 @@ impl Repository {
             }
             match self.read_pack_header(&id, entry.size_bytes) {
                 Ok(entries) => packs.push((id, entries)),
-                Err(error) => self.warn(format!("data/{id}"), error.to_string()),
+                Err(error) if error.is_damage() => {
+                    self.warn(format!("data/{id}"), error.to_string());
+                }
+                // Removed since it was listed.
+                Err(VaultError::Storage(error)) if error.is_not_found() => {}
+                // What could not be asked must not count as known to be empty.
+                Err(error) => return Err(error),
             }
         }
         tracing::info!(packs = packs.len(), "packs read from their own headers");

@@ -13,8 +13,9 @@ use crate::format::{Compressor, DEFAULT_LEVEL, LockFile, Time};
 use crate::ids::LockId;
 use crate::storage::{FileKind, PutMode};
 use bytes::Bytes;
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a lock is written anew.
@@ -35,6 +36,15 @@ pub struct LockInfo {
     pub lock: LockFile,
     /// Whether nobody holds it any more: older than 30 minutes, or of a process of this machine that is gone.
     pub is_stale: bool,
+    /// Whether this process holds it. Host name and process number do not tell: containers may share both.
+    pub is_own: bool,
+}
+
+/// The locks that this process holds.
+static HELD: LazyLock<Mutex<HashSet<LockId>>> = LazyLock::new(Mutex::default);
+
+fn held() -> MutexGuard<'static, HashSet<LockId>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A lock held by this process. A background thread (`vault-lock`) refreshes it; dropping it removes the file.
@@ -87,7 +97,13 @@ impl Repository {
             match LockFile::open(&self.inner.key, &file) {
                 Ok(lock) => {
                     let is_stale = self.is_stale(&lock);
-                    locks.push(LockInfo { id, lock, is_stale });
+                    let is_own = held().contains(&id);
+                    locks.push(LockInfo {
+                        id,
+                        lock,
+                        is_stale,
+                        is_own,
+                    });
                 }
                 Err(error) => self.warn(
                     format!("locks/{id}"),
@@ -179,6 +195,7 @@ fn write_lock(repository: &Inner, is_exclusive: bool) -> Result<LockId, VaultErr
             PutMode::Overwrite,
         )
     })?;
+    held().insert(id);
     Ok(id)
 }
 
@@ -186,6 +203,7 @@ fn remove_lock(repository: &Inner, id: &LockId) {
     let removed = retry(&CancelFlag::new(), || {
         repository.storage.delete(FileKind::Lock, &id.to_string())
     });
+    held().remove(id);
     if let Err(error) = removed {
         tracing::warn!(lock = %id, %error, "a lock could not be removed; others wait for it up to 30 minutes");
     }

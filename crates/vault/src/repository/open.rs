@@ -92,6 +92,28 @@ impl Repository {
         Ok(repository)
     }
 
+    /// Whether the place still holds the repository that was opened. A folder whose storage is no longer mounted, or another
+    /// repository in the same place, must neither be written to nor taken for this one.
+    ///
+    /// # Errors
+    /// [`VaultError::NotARepository`], [`VaultError::Replaced`], or what reading its config led to.
+    pub fn check_identity(&self) -> Result<(), VaultError> {
+        let location = self.inner.storage.location();
+        let read = retry(&CancelFlag::new(), || {
+            match self.inner.storage.get(FileKind::Config, "") {
+                Err(error) if error.is_not_found() => Ok(None),
+                result => result.map(Some),
+            }
+        });
+        let Some(sealed) = read? else {
+            return Err(VaultError::NotARepository { location });
+        };
+        match ConfigFile::open(&self.inner.key, &sealed) {
+            Ok(config) if config.id == self.inner.config.id => Ok(()),
+            _ => Err(VaultError::Replaced { location }),
+        }
+    }
+
     /// Whether there is a repository.
     pub fn exists(storage: &dyn Storage) -> Result<bool, VaultError> {
         retry(&CancelFlag::new(), || storage.exists(FileKind::Config, ""))
