@@ -463,6 +463,17 @@ async fn answers_take_the_form_asked_for() {
             .unwrap()
             .contains("[nope] missing")
     );
+    let filtered = server.get("/_snapshot/nope?filter_path=nothing").await;
+    assert_eq!(
+        filtered.reason(),
+        "[nope] missing",
+        "errors are never filtered"
+    );
+    let unknown = server.get("/_nosuch/x/y?pretty=false").await;
+    assert_eq!(
+        unknown.json()["error"],
+        "no handler found for uri [/_nosuch/x/y] and method [GET]"
+    );
     let zipped = server
         .send_with("GET", "/", None, &[("accept-encoding", "gzip")])
         .await;
