@@ -131,11 +131,11 @@ pub enum VaultError {
         id: String,
     },
     /// The only key, or the one in use, is to be removed.
-    #[error("key {id} cannot be removed, it is {reason}: add another key first")]
+    #[error("key {id} cannot be removed, it is {reason}")]
     KeyInUse {
         /// The key.
         id: String,
-        /// "the last key" or "the key in use".
+        /// Which one it is, and what to do first.
         reason: &'static str,
     },
     /// Something is larger than the format or a named limit allows.

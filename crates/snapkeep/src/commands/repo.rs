@@ -21,7 +21,7 @@ pub enum RepoCommand {
     /// One that exists already keeps its snapshots: they are listed and can be restored at once.
     #[command(after_help = "Examples:
   snapkeep repo add my_backup --location my_backup
-  snapkeep repo add my_backup --location /mount/backups/my_backup --max-snapshot-rate 50mb --max-restore-rate 50mb
+  snapkeep repo add my_backup --location /mount/backups/my_backup --max-snapshot-rate 50mb
   snapkeep repo add old --location /mount/backups/old --readonly")]
     Add {
         /// Name to register it under.
@@ -120,7 +120,15 @@ async fn work(
                 .await?;
             output.show(&registered, |found| {
                 let place = found.location.clone().unwrap_or_default();
-                format!("repository {} is registered at {place}\ntake a snapshot: snapkeep snapshot create {} snapshot_1", found.name, found.name)
+                let next = if found.readonly {
+                    format!("see what is in it: snapkeep snapshot ls {}", found.name)
+                } else {
+                    format!(
+                        "take a snapshot: snapkeep snapshot create {} snapshot_1",
+                        found.name
+                    )
+                };
+                format!("repository {} is registered at {place}\n{next}", found.name)
             })?;
         }
         RepoCommand::Ls => {

@@ -91,10 +91,12 @@ impl Repository {
             reason,
         };
         if keys.len() == 1 {
-            return Err(in_use("the last key"));
+            return Err(in_use("the last one: add another key first"));
         }
         if *id == self.inner.key_id {
-            return Err(in_use("the key in use"));
+            return Err(in_use(
+                "the one in use: open the repository with another password first (the server's is in repository.key)",
+            ));
         }
         self.inner.storage.delete(FileKind::Key, &id.to_string())?;
         Ok(())
