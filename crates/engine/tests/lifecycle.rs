@@ -110,6 +110,56 @@ async fn deleting_a_running_snapshot_stops_it_within_two_seconds_and_leaves_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn others_are_deleted_and_taken_while_one_runs_and_everybody_is_told() {
+    let (world, slow) = with_slow_snapshot().await;
+    let mut events = world.engine.subscribe();
+    world
+        .engine
+        .delete_snapshots("backup", &["before".into()])
+        .await
+        .unwrap();
+    world
+        .register_with("other", json!({ "location": "other" }))
+        .await
+        .unwrap();
+    let other = world.snapshot("other", "quick", &["a"]).await;
+    assert_eq!(other.state, SnapshotState::Success);
+    assert!(
+        !world
+            .engine
+            .job(&slow.job_id)
+            .await
+            .unwrap()
+            .state
+            .is_finished()
+    );
+    let mut told = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        told.push((event.job.kind, event.job.state));
+    }
+    for expected in [
+        (JobKind::Delete, JobState::Running),
+        (JobKind::Delete, JobState::Succeeded),
+        (JobKind::Snapshot, JobState::Succeeded),
+    ] {
+        assert!(told.contains(&expected), "{expected:?} in {told:?}");
+    }
+    world
+        .register_with("backup", json!({ "location": "backup" }))
+        .await
+        .unwrap();
+    let info = world.engine.wait_snapshot(&slow).await.unwrap();
+    assert_eq!(info.state, SnapshotState::Success, "{:?}", info.reason);
+    let before = world.documents("a");
+    world.store.delete_index("a").unwrap();
+    world
+        .restore("backup", "slow", restore_request(&["a"]))
+        .await
+        .unwrap();
+    assert_eq!(world.documents("a"), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_job_leaves_a_failed_snapshot_with_the_reason() {
     let (world, ticket) = with_slow_snapshot().await;
     world.engine.cancel_job(&ticket.job_id).await.unwrap();

@@ -167,8 +167,9 @@ impl Inner {
             metrics::histogram!("snapkeep_job_seconds", "kind" => info.kind.as_str())
                 .record((finished_ms - started_ms).max(0) as f64 / 1000.0);
         }
-        job.end(info.clone());
-        self.announce(info);
+        // Whoever waited for the end finds the event of it already sent.
+        self.announce(info.clone());
+        job.end(info);
     }
 
     /// Ends a job that has nothing else to note.
