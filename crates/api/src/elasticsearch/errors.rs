@@ -122,8 +122,6 @@ error_table! {
     StrictDynamicMapping => Row::own("strict_dynamic_mapping_exception", 400);
     /// A mapping is wrong.
     MapperParsing => Row::own("mapper_parsing_exception", 400);
-    /// A document needs a routing value.
-    RoutingMissing => Row::own("routing_missing_exception", 400);
     /// The body is JSON but not what this call takes.
     Parse => Row::own("parse_exception", 400);
     /// A part of a query is wrong.
@@ -140,10 +138,6 @@ error_table! {
     SearchContextMissing => Row::own("search_context_missing_exception", 404);
     /// Too many requests or contexts.
     RejectedExecution => Row::java("rejected_execution_exception", 429).opensearch("rejected_execution_exception", 429);
-    /// The cluster state has no such thing to change or the value is refused.
-    Settings => Row::own("settings_exception", 400);
-    /// A media type in a header is not understood.
-    MediaTypeHeader => Row::own("media_type_header_exception", 400);
     /// A status without a class of its own.
     Status => Row::own("status_exception", 400);
     /// A parameter, key or value is not allowed.
@@ -152,8 +146,6 @@ error_table! {
     Validation => Row::java("action_request_validation_exception", 400);
     /// The state of the server does not allow it.
     IllegalState => Row::java("illegal_state_exception", 500);
-    /// Not offered, by name.
-    Unsupported => Row::java("unsupported_operation_exception", 400);
     /// A sort key of a table is unknown.
     UnknownSortKey => Row::java("illegal_argument_exception", 400).opensearch("unsupported_operation_exception", 500);
     /// A value is no number.
@@ -178,8 +170,6 @@ error_table! {
     AccessDenied => Row::java("access_denied_exception", 500);
     /// Any other failure of a disk or a connection.
     Io => Row::java("i_o_exception", 500);
-    /// Took longer than allowed.
-    Timeout => Row::own("process_cluster_event_timeout_exception", 503);
     /// Something failed that the caller cannot mend.
     Exception => Row::own("exception", 500);
 }

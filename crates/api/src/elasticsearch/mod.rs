@@ -1,7 +1,7 @@
 //! The Elasticsearch and OpenSearch dialect.
 //!
 //! * [`routes`]: the table of routes; [`dispatch`](self) finds the handler, checks parameters and shapes the answer.
-//! * [`request`], [`params`], [`body`]: what a handler gets. [`response`], [`output`]: what it gives.
+//! * [`request`], [`params`], `body`: what a handler gets. [`response`], [`output`]: what it gives.
 //! * [`errors`]: the one table of error types and statuses.
 //! * `root`, `repositories`, `snapshots`: handlers of the snapshot API.
 //!
