@@ -109,6 +109,16 @@ impl Manifest {
         Ok(serde_json::from_slice(json)?)
     }
 
+    /// Whether the snapshot says itself that it does not hold a shard.
+    pub(crate) fn is_failed_shard(&self, index: &str, shard: u32) -> bool {
+        let index = self.indices.iter().find(|known| known.name == index);
+        index.is_some_and(|index| {
+            index.shards.iter().any(|known| {
+                known.shard == shard && matches!(known.result, ShardResult::Failed { .. })
+            })
+        })
+    }
+
     /// As lists show it.
     pub(crate) fn to_info(&self, repository: &str, restic_id: Option<String>) -> SnapshotInfo {
         let shards = || self.indices.iter().flat_map(|index| &index.shards);

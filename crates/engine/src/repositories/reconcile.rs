@@ -7,7 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use snapkeep_vault::{Repository, SnapshotFile};
+use snapkeep_vault::storage::FileKind;
+use snapkeep_vault::{Repository, SnapshotFile, VaultError};
 
 use super::OpenVault;
 use crate::catalogue::SnapshotRow;
@@ -40,9 +41,13 @@ pub(crate) async fn reconcile(
     let (found, listed, moved) = {
         let vault = Arc::clone(vault);
         let known = known.clone();
-        inner.blocking(move |_| compare(&vault, &known)).await?
+        inner
+            .blocking(move |inner| compare(inner, &vault, &known))
+            .await?
     };
     let mut write = inner.catalogue.write().await?;
+    // Deleted since it was listed? Deletions write to the repository first and wait for their turn here then.
+    let found = still_there(inner, vault, found).await?;
     for (uuid, restic_id) in moved {
         write.set_restic_id(&vault.id, &uuid, &restic_id).await?;
     }
@@ -74,14 +79,62 @@ pub(crate) async fn reconcile(
     write.commit().await
 }
 
+/// Those that have not been deleted meanwhile.
+async fn still_there(
+    inner: &Arc<Inner>,
+    vault: &Arc<OpenVault>,
+    mut found: Vec<Found>,
+) -> Result<Vec<Found>, EngineError> {
+    if found.is_empty() {
+        return Ok(found);
+    }
+    let vault = Arc::clone(vault);
+    inner
+        .blocking(move |_| {
+            let ids = snapshot_files(&vault)?;
+            found.retain(|new| {
+                new.row
+                    .info
+                    .restic_id
+                    .as_ref()
+                    .is_none_or(|id| ids.contains(id))
+            });
+            Ok(found)
+        })
+        .await
+}
+
+/// Names of the snapshot files in a vault. Blocks.
+fn snapshot_files(vault: &OpenVault) -> Result<HashSet<String>, EngineError> {
+    let listed = vault.files.list(FileKind::Snapshot);
+    let listed = listed.map_err(|error| EngineError::RepositoryUnavailable {
+        repository: vault.location.display().to_string(),
+        reason: error.to_string(),
+    })?;
+    Ok(listed.into_iter().map(|entry| entry.name).collect())
+}
+
 type Comparison = (Vec<Found>, HashSet<String>, Vec<(String, String)>);
 
 /// What is new, all trees that are listed, and which known snapshots have another restic id. Blocks.
-fn compare(vault: &OpenVault, known: &[SnapshotRow]) -> Result<Comparison, EngineError> {
+fn compare(
+    inner: &Inner,
+    vault: &OpenVault,
+    known: &[SnapshotRow],
+) -> Result<Comparison, EngineError> {
     let unavailable = |reason: String| EngineError::RepositoryUnavailable {
         repository: vault.location.display().to_string(),
         reason,
     };
+    // A folder that is not mounted any more must not look like a repository without snapshots.
+    if let Err(error) = vault.repository.check_identity() {
+        if matches!(error, VaultError::Replaced { .. }) {
+            // The next use opens what is there now.
+            inner.vaults.close(&vault.location);
+        }
+        return Err(unavailable(error.to_string()));
+    }
+    let files = snapshot_files(vault)?;
     // Snapshots first, then the index: the other way round a snapshot could be seen whose blobs are not.
     let snapshots = vault
         .repository
@@ -91,13 +144,26 @@ fn compare(vault: &OpenVault, known: &[SnapshotRow]) -> Result<Comparison, Engin
         .iter()
         .filter_map(|row| Some((row.tree_id.as_deref()?, row)))
         .collect();
-    let mut listed = HashSet::new();
+    // One whose file cannot be read is still there: its tree is known and can be restored.
+    let is_file = |row: &&SnapshotRow| {
+        row.info
+            .restic_id
+            .as_ref()
+            .is_some_and(|id| files.contains(id))
+    };
+    let mut listed: HashSet<String> = known
+        .iter()
+        .filter(is_file)
+        .filter_map(|row| row.tree_id.clone())
+        .collect();
+    let mut read_trees = HashSet::new();
     let mut found = Vec::new();
     let mut ids_of_known: HashMap<&str, Vec<String>> = HashMap::new();
     let mut refreshed = false;
     for (id, snapshot) in &snapshots {
         let tree = snapshot.tree.to_string();
-        let first_of_tree = listed.insert(tree.clone());
+        listed.insert(tree.clone());
+        let first_of_tree = read_trees.insert(tree.clone());
         if let Some(row) = by_tree.get(tree.as_str()) {
             ids_of_known
                 .entry(&row.info.uuid)

@@ -322,9 +322,18 @@ fn prepare(
             (false, true) => None,
             (false, false) => Some(Map::new()),
         };
-        let shards = (0..resource.shards)
-            .map(|shard| find_node(&tree, &shard.to_string()))
-            .collect();
+        let mut shards = Vec::new();
+        for shard in 0..resource.shards {
+            let node = find_node(&tree, &shard.to_string()).filter(|node| node.subtree.is_some());
+            // Only a shard that is told to have failed may be missing.
+            if node.is_none() && !manifest.is_failed_shard(&target.source, shard) {
+                return Err(unreadable(format!(
+                    "shard {shard} of index {} is missing in the snapshot",
+                    target.source
+                )));
+            }
+            shards.push(node);
+        }
         prepared.push(Prepared {
             restore: RestoreIndex {
                 name: target.name.clone(),

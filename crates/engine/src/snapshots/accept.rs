@@ -10,7 +10,7 @@ use super::running::RunningSnapshot;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, ReadonlyOperation};
 use crate::ids::new_uuid;
-use crate::jobs::{Activity, JobSpec};
+use crate::jobs::{Activity, JobSpec, Outcome};
 use crate::model::{
     CreateSnapshot, JobKind, SnapshotIndex, SnapshotInfo, SnapshotState, SnapshotTicket,
 };
@@ -171,6 +171,15 @@ impl Engine {
                 },
             )
             .await?;
+        // Another of this name may have begun and ended since it was looked for.
+        if let Err(error) = inner.refuse_existing(repository, &vault.id, &name).await {
+            let outcome = Outcome::failure(error.to_string());
+            let release = |activity: &mut Activity| {
+                activity.snapshots.remove(&key);
+            };
+            inner.end_job(&job, outcome, release).await;
+            return Err(error);
+        }
         let running = running
             .ok_or_else(|| EngineError::Internal("a job began without a snapshot".to_owned()))?;
         let ticket = SnapshotTicket {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
-use snapkeep_vault::SnapshotId;
+use snapkeep_vault::{Repository, SnapshotId, VaultError};
 
 use super::running::RunningSnapshot;
 use crate::catalogue::SnapshotRow;
@@ -168,21 +168,21 @@ async fn forget(
     vault: &Arc<OpenVault>,
     rows: &[SnapshotRow],
 ) -> Result<(), EngineError> {
-    let ids: Vec<SnapshotId> = rows
+    let stored: Vec<SnapshotRow> = rows
         .iter()
-        .filter_map(|row| row.info.restic_id.as_ref()?.parse().ok())
+        .filter(|row| row.info.restic_id.is_some())
+        .cloned()
         .collect();
-    if !ids.is_empty() {
+    if !stored.is_empty() {
         let vault = Arc::clone(vault);
         inner
             .blocking(move |_| {
-                vault
-                    .repository
-                    .forget(&ids)
-                    .map_err(|error| EngineError::RepositoryUnavailable {
-                        repository: vault.location.display().to_string(),
-                        reason: error.to_string(),
-                    })
+                let forgotten = files_of(&vault.repository, &stored)
+                    .and_then(|ids| vault.repository.forget(&ids));
+                forgotten.map_err(|error| EngineError::RepositoryUnavailable {
+                    repository: vault.location.display().to_string(),
+                    reason: error.to_string(),
+                })
             })
             .await?;
     }
@@ -194,6 +194,31 @@ async fn forget(
     inner.vaults.request_prune(&vault.id);
     inner.workers.wake(PRUNE_WORKER);
     Ok(())
+}
+
+/// The restic snapshots of rows. Stock restic writes a new file under another id when it changes tags; then it is known by its tree.
+fn files_of(repository: &Repository, rows: &[SnapshotRow]) -> Result<Vec<SnapshotId>, VaultError> {
+    repository.check_identity()?;
+    let mut ids = Vec::new();
+    let mut moved: BTreeSet<&str> = BTreeSet::new();
+    for row in rows {
+        let id = row.info.restic_id.as_ref().and_then(|id| id.parse().ok());
+        match id {
+            Some(id) if repository.read_snapshot(&id).is_ok() => ids.push(id),
+            id => {
+                ids.extend(id);
+                moved.extend(row.tree_id.as_deref());
+            }
+        }
+    }
+    if !moved.is_empty() {
+        let snapshots = repository.list_snapshots()?;
+        let others = snapshots
+            .iter()
+            .filter(|(_, snapshot)| moved.contains(snapshot.tree.to_string().as_str()));
+        ids.extend(others.map(|(id, _)| *id));
+    }
+    Ok(ids)
 }
 
 /// Completes a deletion that an earlier process began, from the input of its job.
