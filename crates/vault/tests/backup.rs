@@ -519,3 +519,30 @@ fn files_of_a_folder_that_did_not_change_are_not_read_again() {
     };
     assert_eq!(modified(target.path()), modified(folder.path()));
 }
+
+#[test]
+fn extended_attributes_come_back() {
+    let place = Place::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, b"content").unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(&path, "user.colour", b"blue", flags).is_err() {
+        // This file system has none.
+        return;
+    }
+    let backup = place.repository.backup(BackupOptions::default()).unwrap();
+    let (tree, _) = backup
+        .store_folder(folder.path(), &TreeBackupOptions::default())
+        .unwrap();
+    backup.finish(SnapshotFile::new(tree)).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    place
+        .repository
+        .restore_tree(tree, target.path(), &Default::default())
+        .unwrap();
+    let mut value = [0_u8; 10];
+    let length =
+        rustix::fs::getxattr(target.path().join("file"), "user.colour", &mut value[..]).unwrap();
+    assert_eq!(&value[..length], b"blue");
+}

@@ -1,6 +1,6 @@
 //! Restoring a directory with everything below it.
 
-use super::restore_files::{FileTask, Window, set_owner};
+use super::restore_files::{FileTask, Window, set_attributes, set_owner};
 use super::trees::TreeReader;
 use crate::cancel::CancelFlag;
 use crate::error::VaultError;
@@ -49,8 +49,8 @@ const SKIPPED_MAX: usize = 1000;
 
 impl Repository {
     /// Restores what is in the directory `root` into `target`, which is made if it does not exist. Files there are
-    /// overwritten, other files are left alone. Permissions and times are restored, owners too when run as root; holes
-    /// become holes again.
+    /// overwritten, other files are left alone. Permissions, times and extended attributes are restored, owners too when run as
+    /// root; holes become holes again. Hard links become files of their own.
     ///
     /// Names come from the repository and are not trusted: none can lead out of `target`, neither by `..` nor through a symbolic link.
     /// Memory is bounded whatever the size (about 90 MiB), beside about 200 bytes a directory.
@@ -109,6 +109,7 @@ impl Restorer<'_> {
                 make_dir(&path).map_err(|error| local("making", &path, error))?;
                 set_owner(&path, &node)
                     .map_err(|error| local("setting the owner of", &path, error))?;
+                set_attributes(&path, &node);
                 self.stats.dirs += 1;
                 self.finished_dirs.push((path, node.mode, node.mtime));
                 return Ok(node.subtree);

@@ -71,6 +71,7 @@ impl FileTask {
 
     fn complete(&self, file: &File) -> io::Result<()> {
         set_owner(&self.path, &self.node)?;
+        set_attributes(&self.path, &self.node);
         file.set_permissions(Permissions::from_mode(self.node.mode.unix_permissions()))?;
         set_times(file, self.node.mtime)
     }
@@ -228,6 +229,18 @@ fn write_sparse(file: &File, plain: &[u8], offset: u64) -> io::Result<()> {
         file.write_all_at(&plain[start..end], offset + start as u64)?;
     }
     Ok(())
+}
+
+/// Sets the extended attributes of a file or directory. Those that the target's file system or our rights do not allow (`security.…`
+/// for instance) are left out, as restic does.
+pub(super) fn set_attributes(path: &Path, node: &Node) {
+    for attribute in &node.extended_attributes {
+        let flags = rustix::fs::XattrFlags::empty();
+        let name = attribute.name.as_str();
+        if let Err(error) = rustix::fs::lsetxattr(path, name, &attribute.value, flags) {
+            tracing::debug!(path = %path.display(), name, %error, "an extended attribute is not restored");
+        }
+    }
 }
 
 /// Gives a file to its owner, which only root can.
