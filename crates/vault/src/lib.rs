@@ -1,6 +1,6 @@
 //! Repository engine: reads and writes restic repositories of format version 2.
 //!
-//! From the bottom up: [`ids`](crate::BlobId) name things, [`format`] knows the bytes, [`storage`] keeps files,
+//! From the bottom up: [`ids`](crate::BlobId) name things, [`mod@format`] knows the bytes, [`storage`] keeps files,
 //! [`blob_index`] knows where every blob lies, [`repository`] puts them together, [`backup`] writes and [`read`] reads.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -15,7 +15,7 @@ const CHUNKER_POLYNOMIAL: &str = "3DA3358B4DC173";
 /// What makes a folder a repository.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConfigFile {
-    /// Format version, always [`VERSION`] once parsed.
+    /// Format version, always 2 once parsed.
     pub version: u64,
     /// Identity of the repository.
     pub id: RepositoryId,

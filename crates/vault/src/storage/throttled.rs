@@ -209,11 +209,10 @@ impl Throttled {
     ) -> Result<(), StorageError> {
         let is_limited = matches!(file.0, FileKind::Data | FileKind::Index | FileKind::Side);
         let cancel = self.cancel.as_ref();
-        let count = |passed| match (&self.written, direction) {
-            (Some(written), Direction::Write) => {
+        let count = |passed| {
+            if let (Some(written), Direction::Write) = (&self.written, direction) {
                 written.fetch_add(passed, Relaxed);
             }
-            _ => {}
         };
         if !is_limited || self.limits.pass(direction, bytes, cancel, count) {
             return Ok(());
