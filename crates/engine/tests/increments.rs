@@ -204,3 +204,22 @@ async fn a_restored_index_goes_on_with_increments() {
         .unwrap();
     assert_eq!(world.documents("b"), before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_waits_for_its_base_to_be_read_can_be_cancelled() {
+    let world = world().await;
+    world.register("backup").await;
+    world.create_index("a", 1);
+    world.put("a", some_documents(0, 100));
+    world.snapshot("backup", "first", &["a"]).await;
+    world.put("a", some_documents(100, 1));
+    // At one byte a second the description of the base alone would take hours.
+    let settings = serde_json::json!({ "location": "backup", "max_restore_bytes_per_sec": "1b" });
+    world.register_with("backup", settings).await.unwrap();
+    world.begin("backup", "second", &["a"]).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let names = ["second".to_owned()];
+    let deleted = world.engine.delete_snapshots("backup", &names);
+    let limit = std::time::Duration::from_secs(10);
+    tokio::time::timeout(limit, deleted).await.unwrap().unwrap();
+}

@@ -57,7 +57,7 @@ fn a_snapshot_that_relied_on_marked_packs_is_whole_as_soon_as_it_is_there() {
 #[test]
 fn a_snapshot_that_is_stored_between_the_plan_and_the_index_of_a_prune_is_whole() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let hooked = Arc::new(BeforeMark {
+    let hooked = Arc::new(Hooked {
         inner: ObjectStorage::memory(runtime.handle().clone()),
         hook: Mutex::default(),
     });
@@ -67,12 +67,33 @@ fn a_snapshot_that_is_stored_between_the_plan_and_the_index_of_a_prune_is_whole(
     place.repository.forget(&[first]).unwrap();
     let second = Arc::new(Mutex::new(None));
     let stored = Arc::clone(&second);
-    *hooked.hook.lock().unwrap() = Some(Box::new(move || {
-        *stored.lock().unwrap() = Some(backup.finish(snapshot).unwrap().0);
-    }));
+    *hooked.hook.lock().unwrap() = Some((
+        FileKind::Side,
+        Box::new(move || {
+            *stored.lock().unwrap() = Some(backup.finish(snapshot).unwrap().0);
+        }),
+    ));
     place.repository.prune(&rewrite_everything()).unwrap();
     let second = second.lock().unwrap().unwrap();
     assert_whole(&place, second);
+}
+
+#[test]
+fn a_prune_between_the_index_and_the_snapshot_of_a_backup_does_not_cost_it_its_own_packs() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let hooked = Arc::new(Hooked {
+        inner: ObjectStorage::memory(runtime.handle().clone()),
+        hook: Mutex::default(),
+    });
+    let place = Place::on(Arc::clone(&hooked) as Arc<dyn Storage>);
+    let repository = place.repository.clone();
+    let prune = move || {
+        let report = repository.prune(&rewrite_everything()).unwrap();
+        assert!(report.packs_marked > 0, "{report:?}");
+    };
+    *hooked.hook.lock().unwrap() = Some((FileKind::Snapshot, Box::new(prune)));
+    let snapshot = place.save(&[FILE]);
+    assert_whole(&place, snapshot);
 }
 
 #[test]
@@ -153,19 +174,19 @@ fn a_pack_marked_twice_waits_for_the_writers_of_the_later_mark() {
 
 type Hook = Box<dyn FnOnce() + Send>;
 
-/// Calls a hook before the next prune mark is written.
-struct BeforeMark {
+/// Calls a hook before the next file of a kind is written.
+struct Hooked {
     inner: ObjectStorage,
-    hook: Mutex<Option<Hook>>,
+    hook: Mutex<Option<(FileKind, Hook)>>,
 }
 
-impl std::fmt::Debug for BeforeMark {
+impl std::fmt::Debug for Hooked {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.inner.fmt(formatter)
     }
 }
 
-impl Storage for BeforeMark {
+impl Storage for Hooked {
     fn put(
         &self,
         kind: FileKind,
@@ -173,9 +194,12 @@ impl Storage for BeforeMark {
         data: Bytes,
         mode: PutMode,
     ) -> Result<(), StorageError> {
-        if kind == FileKind::Side && name.starts_with("prune/") {
-            let hook = self.hook.lock().unwrap().take();
-            hook.into_iter().for_each(|hook| hook());
+        let is_awaited = |hook: &mut (FileKind, Hook)| {
+            hook.0 == kind && (kind != FileKind::Side || name.starts_with("prune/"))
+        };
+        let hook = self.hook.lock().unwrap().take_if(is_awaited);
+        if let Some((_, hook)) = hook {
+            hook();
         }
         self.inner.put(kind, name, data, mode)
     }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use snapkeep_drivers::ChangeToken;
-use snapkeep_vault::{BlobId, Node, Tree};
+use snapkeep_vault::{BlobId, Node, Repository, Tree};
 
 use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::layout::{IndexManifest, Manifest, SHARD_FILE, ShardDescription, ShardResult};
-use crate::repositories::OpenVault;
 
 /// Earlier snapshots that are looked at: an index that was left out of the last few is read anew.
 const CANDIDATES: u32 = 8;
@@ -25,7 +24,9 @@ struct Base {
 /// Earlier snapshots, youngest first, read when needed.
 pub(super) struct Bases<'a> {
     inner: &'a Arc<Inner>,
-    vault: &'a OpenVault,
+    vault: &'a str,
+    /// That of the job: reading stops when the job is cancelled.
+    repository: &'a Repository,
     candidates: Vec<(String, String)>,
     loaded: Vec<Option<Base>>,
 }
@@ -55,11 +56,16 @@ pub(super) struct BaseContent {
 
 impl<'a> Bases<'a> {
     /// Looks which there are. Blocks.
-    pub(super) fn new(inner: &'a Arc<Inner>, vault: &'a OpenVault) -> Result<Self, EngineError> {
-        let candidates = inner.block_on(inner.catalogue.base_candidates(&vault.id, CANDIDATES))?;
+    pub(super) fn new(
+        inner: &'a Arc<Inner>,
+        vault: &'a str,
+        repository: &'a Repository,
+    ) -> Result<Self, EngineError> {
+        let candidates = inner.block_on(inner.catalogue.base_candidates(vault, CANDIDATES))?;
         Ok(Self {
             inner,
             vault,
+            repository,
             candidates,
             loaded: Vec::new(),
         })
@@ -84,7 +90,7 @@ impl<'a> Bases<'a> {
                 continue;
             };
             let node = find_node(&base.indices, &manifest.name)?;
-            let tree = self.vault.repository.read_tree(&node.subtree?).ok()?;
+            let tree = self.repository.read_tree(&node.subtree?).ok()?;
             return Some(BaseIndex {
                 node,
                 tree,
@@ -99,11 +105,10 @@ impl<'a> Bases<'a> {
         let root: BlobId = tree.parse().ok()?;
         let manifest = self
             .inner
-            .block_on(self.inner.catalogue.manifest(&self.vault.id, uuid))
+            .block_on(self.inner.catalogue.manifest(self.vault, uuid))
             .ok()??;
-        let root = self.vault.repository.read_tree(&root).ok()?;
+        let root = self.repository.read_tree(&root).ok()?;
         let indices = self
-            .vault
             .repository
             .read_tree(&find_node(&root, "indices")?.subtree?)
             .ok()?;
@@ -112,10 +117,9 @@ impl<'a> Bases<'a> {
 
     /// Reads what is in a shard of an earlier snapshot.
     pub(super) fn content(&self, shard: &BaseShard) -> Option<BaseContent> {
-        let tree = self.vault.repository.read_tree(&shard.node.subtree?).ok()?;
+        let tree = self.repository.read_tree(&shard.node.subtree?).ok()?;
         let file = find_node(&tree, SHARD_FILE)?;
         let json = self
-            .vault
             .repository
             .read_file(&file.content?, MAX_DESCRIPTION_BYTES)
             .ok()?;

@@ -104,7 +104,8 @@ impl ContentWriter<'_> {
     /// Stores all and gives the root.
     pub(super) fn write(&self) -> Result<Written, ContentError> {
         let resources = self.capture.resources();
-        let mut bases = Bases::new(self.inner, &self.running.vault)?;
+        let repository = self.backup.repository();
+        let mut bases = Bases::new(self.inner, &self.running.vault.id, repository)?;
         let mut base_indices = HashMap::new();
         let mut shards = Vec::new();
         for (index, resource) in resources.iter().enumerate() {
@@ -261,9 +262,8 @@ impl ContentWriter<'_> {
         {
             let node = find_node(&content.tree, &segment.gone_file())?;
             let text = self
-                .running
-                .vault
-                .repository
+                .backup
+                .repository()
                 .read_file(node.content.as_deref()?, MAX_MERGED_GONE_BYTES)
                 .ok()?;
             lines::read_gone(&text, &mut |gone| {

@@ -31,7 +31,7 @@ pub(super) struct Session {
     pub repository: Repository,
     pub options: BackupOptions,
     pub new_blobs: NewBlobs,
-    /// Packs of others that this backup refers to.
+    /// Packs in the index that this backup refers to, its own among them.
     relied: Mutex<HashSet<PackId>>,
     pub tree_packer: Mutex<Packer>,
     pub uploads: Uploads,
@@ -337,6 +337,8 @@ impl Session {
         let mut builder = RunBuilder::default();
         builder.add(id, &file.packs);
         self.repository.index().add(builder);
+        // As long as no snapshot refers to them a prune takes them for unneeded.
+        lock(&self.relied).extend(file.packs.iter().map(|pack| pack.id));
         for pack in &file.packs {
             self.new_blobs.forget(&pack.blobs);
         }

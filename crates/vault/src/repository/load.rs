@@ -61,9 +61,7 @@ impl Repository {
 
     /// The index files in the repository.
     pub fn list_index_files(&self) -> Result<HashSet<IndexId>, VaultError> {
-        let entries = retry(&CancelFlag::new(), || {
-            self.inner.storage.list(FileKind::Index)
-        })?;
+        let entries = retry(&CancelFlag::new(), || self.storage.list(FileKind::Index))?;
         Ok(entries
             .iter()
             .filter_map(|entry| entry.name.parse().ok())
@@ -74,7 +72,7 @@ impl Repository {
     pub fn read_index_file(&self, id: &IndexId) -> Result<IndexFile, VaultError> {
         let name = id.to_string();
         let file = retry(&CancelFlag::new(), || {
-            self.inner.storage.get(FileKind::Index, &name)
+            self.storage.get(FileKind::Index, &name)
         })?;
         check_name(Part::Index, &name, &file)?;
         IndexFile::open(&self.inner.key, &file)
@@ -94,8 +92,7 @@ impl Repository {
         let tail_len = pack_bytes.min(GUESS_BYTES);
         let never = CancelFlag::new();
         let tail = retry(&never, || {
-            self.inner
-                .storage
+            self.storage
                 .get_range(FileKind::Data, &name, pack_bytes - tail_len, tail_len)
         })?;
         let trailer = tail
@@ -109,8 +106,7 @@ impl Repository {
         } else {
             let start = pack_bytes - header_and_trailer;
             retry(&never, || {
-                self.inner
-                    .storage
+                self.storage
                     .get_range(FileKind::Data, &name, start, header_len)
             })?
         };
@@ -188,9 +184,7 @@ impl Repository {
             .map(|(id, _)| id)
             .collect();
         let mut packs = Vec::new();
-        for entry in retry(&CancelFlag::new(), || {
-            self.inner.storage.list(FileKind::Data)
-        })? {
+        for entry in retry(&CancelFlag::new(), || self.storage.list(FileKind::Data))? {
             let Ok(id) = entry.name.parse::<PackId>() else {
                 continue;
             };
