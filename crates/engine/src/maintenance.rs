@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use snapkeep_vault::{
     CheckOptions, CheckProgress, CheckReport, KdfParams, KeyId, Password, PruneOptions,
-    PruneReport, ReadData, VaultError,
+    PruneReport, ReadData, RepairOptions, RepairReport, VaultError,
 };
 
 use crate::engine::{Engine, Inner};
@@ -35,7 +35,20 @@ impl Engine {
     ) -> Result<JobTicket, EngineError> {
         let engine = self.clone();
         let repository = repository.to_owned();
-        self.detached(async move { engine.check_here(&repository, request).await })
+        self.detached(async move { engine.check_here(&repository, request, false).await })
+            .await
+    }
+
+    /// Starts a repair of a repository and the check of what came of it: the index is rebuilt from the packs, damaged packs are set
+    /// aside, so that the next snapshot stores again what they held. Fails while anybody else works in the repository.
+    pub async fn repair(
+        &self,
+        repository: &str,
+        request: CheckRequest,
+    ) -> Result<JobTicket, EngineError> {
+        let engine = self.clone();
+        let repository = repository.to_owned();
+        self.detached(async move { engine.check_here(&repository, request, true).await })
             .await
     }
 
@@ -43,9 +56,16 @@ impl Engine {
         &self,
         repository: &str,
         request: CheckRequest,
+        repair: bool,
     ) -> Result<JobTicket, EngineError> {
-        let row = self.inner.registered(repository).await?;
-        let vault = self.inner.open_vault(&row).await?;
+        let vault = if repair {
+            self.inner
+                .writable_vault(repository, ReadonlyOperation::Cleanup)
+                .await?
+        } else {
+            let row = self.inner.registered(repository).await?;
+            self.inner.open_vault(&row).await?
+        };
         let job = self
             .begin_maintenance(JobKind::Check, repository, &vault)
             .await?;
@@ -76,14 +96,31 @@ impl Engine {
         let (name, opened) = (repository.to_owned(), vault.for_job(&job.cancel));
         self.run_maintenance(
             job.clone(),
-            move || opened.check(&options).map_err(|error| unavailable(&name, &error)),
-            |report| {
-                let result = Some(check_report(&report));
+            move || {
+                let work = || {
+                    let repaired = repair
+                        .then(|| {
+                            opened.repair(&RepairOptions {
+                                read_data: options.read_data == ReadData::All,
+                                cancel: options.cancel.clone(),
+                            })
+                        })
+                        .transpose()?;
+                    Ok((repaired, opened.check(&options)?))
+                };
+                work().map_err(|error| unavailable(&name, &error))
+            },
+            |(repaired, report)| {
+                let mut result = check_report(&report);
+                if let Some(repaired) = repaired {
+                    result["repaired"] = repair_report(&repaired);
+                }
+                let result = Some(result);
                 if report.is_ok() {
                     Outcome::success(result)
                 } else {
                     let error = format!(
-                        "{} problems were found; see the report, then repair the repository or bring files back from a copy",
+                        "{} problems were found; bring back what the report names from a copy, or repair: snapkeep check REPOSITORY --repair",
                         report.problems.len()
                     );
                     Outcome { state: JobState::Failed, error: Some(error), result }
@@ -376,6 +413,16 @@ fn prune_report(report: &PruneReport) -> Value {
         "packs_waiting": report.packs_waiting,
         "packs_put_back": report.packs_put_back,
         "bytes_unused_kept": report.bytes_unused_kept,
+    })
+}
+
+fn repair_report(report: &RepairReport) -> Value {
+    json!({
+        "indices_removed": report.indices_removed,
+        "packs_indexed": report.packs_indexed,
+        "packs_missing": report.packs_missing,
+        "packs_set_aside": report.packs_set_aside,
+        "blobs_lost": report.blobs_lost.len(),
     })
 }
 

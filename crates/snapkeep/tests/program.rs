@@ -327,3 +327,54 @@ fn working_offline_under_another_root_touches_nothing() {
     let (code, said) = say(&["snapshot", "show", "r", "kept", "--repo-root", "backups"]);
     assert_eq!(code, Some(0), "{said}");
 }
+
+#[test]
+fn damage_is_named_and_repaired_and_the_next_snapshot_stores_again_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, base) = serve(folder.path());
+    let say = |arguments: &[&str]| {
+        let (output, said) = run(snapkeep(folder.path()).args(arguments));
+        (output.status.code(), said)
+    };
+    let client = reqwest::blocking::Client::new();
+    let document = client
+        .put(format!("{base}/notes/_doc/1"))
+        .header("content-type", "application/json")
+        .body(r#"{"text": "remember"}"#);
+    assert!(document.send().unwrap().status().is_success());
+    assert_eq!(say(&["repo", "add", "r"]).0, Some(0));
+    assert_eq!(say(&["snapshot", "create", "r", "first"]).0, Some(0));
+
+    for pack in packs(&folder.path().join("snapkeep-data/repositories/r/data")) {
+        std::fs::remove_file(pack).unwrap();
+    }
+    let (code, said) = say(&["check", "r"]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("of snapshot first"), "{said}");
+    assert!(
+        said.contains("snapkeep check r --read-data --repair"),
+        "{said}"
+    );
+
+    let (_, said) = say(&["check", "r", "--read-data", "--repair"]);
+    assert!(said.contains("repaired: "), "{said}");
+    let (code, said) = say(&["snapshot", "create", "r", "second"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(say(&["snapshot", "rm", "r", "first"]).0, Some(0));
+    let (code, said) = say(&["check", "r", "--read-data"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = say(&["restore", "r", "second", "--rename", "(.+)=$1-again"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(terminate(&mut child).success());
+}
+
+fn packs(data: &Path) -> Vec<std::path::PathBuf> {
+    let entries = |folder: &Path| {
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().path())
+    };
+    entries(data)
+        .flat_map(|folder| entries(&folder).collect::<Vec<_>>())
+        .collect()
+}

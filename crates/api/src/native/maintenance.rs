@@ -22,7 +22,7 @@ pub async fn cleanup(
     Ok(Json(result.into()))
 }
 
-/// Checks a repository: its structure, and as much of its data as asked for. The job's result is the report.
+/// Checks a repository, or repairs it first: its structure, and as much of its data as asked for. The job's result is the report.
 #[utoipa::path(post, path = "/api/v1/repositories/{repository}/check", tag = "repositories", params(("repository" = String, Path)),
     request_body = Check, responses((status = 202, body = Job), (status = 404, body = Problem)))]
 pub async fn check(
@@ -43,7 +43,11 @@ pub async fn check(
             ));
         }
     };
-    let ticket = state.engine.check(&name, request).await?;
+    let ticket = if wanted.repair {
+        state.engine.repair(&name, request).await?
+    } else {
+        state.engine.check(&name, request).await?
+    };
     accepted(&state, &ticket.job_id).await
 }
 

@@ -344,6 +344,9 @@ pub struct Check {
     /// How much to read.
     #[serde(default)]
     pub read_data: ReadData,
+    /// Repair first: rebuild the index and set damaged packs aside. Nobody else may work in the repository.
+    #[serde(default)]
+    pub repair: bool,
 }
 
 /// What a job does.

@@ -1,10 +1,12 @@
 //! `snapkeep check`.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
-use snapkeep_api::native::types::{Check, Job, ReadData};
+use snapkeep_api::native::types::{Check, Job, ReadData, Snapshots};
 
 use super::Session;
-use crate::client::{ConnectArgs, succeeded};
+use crate::client::{Client, ConnectArgs, succeeded};
 use crate::exit::{Exit, Failure};
 use crate::output::{bytes, duration_ms};
 
@@ -15,8 +17,11 @@ Examples:
   snapkeep check my_backup                     Structure: everything that snapshots need is there
   snapkeep check my_backup --read-data         And read, decrypt and hash every byte
   snapkeep check my_backup --read-share 5%     And a random twentieth, for instance every night
+  snapkeep check my_backup --read-data --repair
 
-Exit code 4 means that damage was found; the report names it.")]
+Exit code 4 means that damage was found; the report names it. A repair loses nothing more: it takes
+what is damaged or missing out of the index, so that the next snapshot stores it again where the
+documents are still there.")]
 pub struct CheckArgs {
     /// Name of the repository.
     repository: String,
@@ -28,6 +33,10 @@ pub struct CheckArgs {
     /// Read a random share of the packs, such as `5%` or `0.05`.
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     read_share: Option<f64>,
+
+    /// Repair first: rebuild the index from the packs and set damaged ones aside; nobody else may work in the repository.
+    #[arg(long, conflicts_with = "read_share")]
+    repair: bool,
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {
@@ -64,7 +73,10 @@ async fn work(arguments: CheckArgs, session: &Session) -> Result<Exit, Failure> 
     let accepted: Job = client
         .post(
             &["repositories", &arguments.repository, "check"],
-            &Check { read_data },
+            &Check {
+                read_data,
+                repair: arguments.repair,
+            },
         )
         .await?;
     let job = client.wait(accepted, output).await?;
@@ -75,8 +87,22 @@ async fn work(arguments: CheckArgs, session: &Session) -> Result<Exit, Failure> 
         succeeded(job)?
     };
     let damaged = is_damaged(&job);
-    output.show(&job, summary)?;
+    let names = snapshot_names(client, &job).await?;
+    output.show(&job, |job| summary(job, &names))?;
     Ok(if damaged { Exit::Damaged } else { Exit::Ok })
+}
+
+/// Names of the snapshots by their ids in the repository, where the report mentions any.
+async fn snapshot_names(client: &Client, job: &Job) -> Result<HashMap<String, String>, Failure> {
+    if listed(job, "losses").is_empty() {
+        return Ok(HashMap::new());
+    }
+    let path = ["repositories", &job.repository, "snapshots"];
+    let found: Snapshots = client.get(&path).await?;
+    let named = found.snapshots.into_iter();
+    Ok(named
+        .filter_map(|snapshot| Some((snapshot.restic_id?, snapshot.name)))
+        .collect())
 }
 
 fn reported<'a>(job: &'a Job, key: &str) -> Option<&'a Value> {
@@ -87,7 +113,7 @@ fn is_damaged(job: &Job) -> bool {
     reported(job, "problem_count").and_then(Value::as_u64) != Some(0)
 }
 
-fn summary(job: &Job) -> String {
+fn summary(job: &Job, names: &HashMap<String, String>) -> String {
     let took =
         duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
     let number = |key: &str| reported(job, key).and_then(Value::as_u64).unwrap_or(0);
@@ -101,11 +127,12 @@ fn summary(job: &Job) -> String {
         number("trees"),
         number("packs")
     );
+    let repaired = reported(job, "repaired").map(repairs).unwrap_or_default();
     if !is_damaged(job) {
-        return format!("{}: no damage found\n  {seen}", job.repository);
+        return format!("{}: no damage found{repaired}\n  {seen}", job.repository);
     }
     let mut text = format!(
-        "{}: {} problem(s) found\n  {seen}",
+        "{}: {} problem(s) found{repaired}\n  {seen}",
         job.repository,
         number("problem_count")
     );
@@ -121,10 +148,33 @@ fn summary(job: &Job) -> String {
         text.push_str(&format!(
             "\n  lost: {} of snapshot {}",
             word(loss, "path"),
-            word(loss, "snapshot")
+            names
+                .get(word(loss, "snapshot"))
+                .map_or(word(loss, "snapshot"), String::as_str)
         ));
     }
-    text
+    let repository = &job.repository;
+    text + &match reported(job, "repaired") {
+        None => format!(
+            "\nbring back what is missing from a copy of the storage; where there is none:\n  snapkeep check {repository} --read-data --repair"
+        ),
+        Some(_) => format!(
+            "\nwhere the documents are still there, a new snapshot stores them again: snapkeep snapshot create {repository} NAME\n\
+             snapshots that still lose something then can be deleted: snapkeep snapshot rm {repository} NAME"
+        ),
+    }
+}
+
+/// What a repair did.
+fn repairs(report: &Value) -> String {
+    let number = |key: &str| report.get(key).and_then(Value::as_u64).unwrap_or(0);
+    format!(
+        "\n  repaired: {} pack(s) missing, {} damaged and set aside, {} added to the index, {} unreadable index file(s) replaced",
+        number("packs_missing"),
+        number("packs_set_aside"),
+        number("packs_indexed"),
+        number("indices_removed")
+    )
 }
 
 fn listed<'a>(job: &'a Job, key: &str) -> &'a [Value] {
