@@ -16,6 +16,7 @@ from harness.stock_restic import Restic
 REPOSITORY = "r"
 DOCUMENTS = 600
 KEPT_SNAPSHOTS = 6
+SETTLE_LIMIT_SECONDS = 10
 
 
 class Writer(threading.Thread):
@@ -140,12 +141,9 @@ class World:
         for name, info in listed.items():
             assert info["state"] in ("SUCCESS", "FAILED"), info
             assert info["state"] == "SUCCESS" or info.get("reason") or info["failures"], f"{name} failed without a reason: {info}"
-        complete = {name for name, info in listed.items() if info["state"] == "SUCCESS"}
-
         stock = self.restic()
         stock.check(*(["--read-data"] if every_byte else []))
-        there = set(stock.names())
-        assert there == complete, f"catalogue and repository must tell the same snapshots: only listed {complete - there}, only stored {there - complete}"
+        complete = self.agreed(stock)
         assert complete <= set(self.documents), "a snapshot that was deleted, or that never was, is listed"
         for name in set(self.documents) - complete:
             del self.documents[name]
@@ -158,6 +156,17 @@ class World:
             oldest = min(self.documents)
             self.server.http.delete(f"/_snapshot/{REPOSITORY}/{oldest}").ok()
             del self.documents[oldest]
+
+    def agreed(self, stock: Restic) -> set[str]:
+        """The snapshots that both catalogue and repository tell of. The server reads its repositories anew right after its start."""
+        deadline = time.monotonic() + SETTLE_LIMIT_SECONDS
+        while True:
+            there = set(stock.names())
+            complete = {name for name, info in self.listed().items() if info["state"] == "SUCCESS"}
+            if there == complete:
+                return complete
+            assert time.monotonic() < deadline, f"catalogue and repository tell different snapshots: only listed {complete - there}, only stored {there - complete}"
+            time.sleep(0.2)
 
     def prove_writes(self) -> None:
         there = read_all(self.server.http, "live")
