@@ -69,7 +69,7 @@ pub async fn run(arguments: DemoArgs, settings: &SettingsArgs) -> Result<Exit, F
 
     let server = Server::start(&settings).await?;
     let told = tokio::select! {
-        told = tell(&server, &folder) => told,
+        told = tell(&server, &folder, arguments.exit) => told,
         _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Cancelled, "cancelled", "interrupted")),
         _ = terminate.recv() => Err(Failure::new(Exit::Cancelled, "cancelled", "interrupted")),
     };
@@ -96,7 +96,7 @@ fn free_or_default() -> SocketAddr {
     }
 }
 
-async fn tell(server: &Server, folder: &Path) -> Result<(), Failure> {
+async fn tell(server: &Server, folder: &Path, exit: bool) -> Result<(), Failure> {
     let base = server
         .addresses()
         .first()
@@ -133,7 +133,14 @@ async fn tell(server: &Server, folder: &Path) -> Result<(), Failure> {
         "\nDone: {} documents were lost, restored and compared one by one; all are back.",
         after.documents.len()
     ));
-    what_next(&story, &base, server.data_dir());
+    if exit {
+        let program = program();
+        story.say(&format!(
+            "Try next:\n  {program} demo           the same, and it keeps serving\n  {program} serve          your own data, kept in ./snapkeep-data"
+        ));
+    } else {
+        what_next(&story, &base, server.data_dir());
+    }
     Ok(())
 }
 
