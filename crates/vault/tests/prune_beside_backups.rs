@@ -97,6 +97,25 @@ fn a_prune_between_the_index_and_the_snapshot_of_a_backup_does_not_cost_it_its_o
 }
 
 #[test]
+fn a_check_does_not_miss_packs_that_were_written_since_it_listed_them() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let hooked = Arc::new(Hooked {
+        inner: ObjectStorage::memory(runtime.handle().clone()),
+        hook: Mutex::default(),
+    });
+    let place = Arc::new(Place::on(Arc::clone(&hooked) as Arc<dyn Storage>));
+    place.save(&[FILE]);
+    let beside = Arc::clone(&place);
+    let save = move || {
+        beside.save(&[("new", 2, 100_000)]);
+    };
+    *hooked.hook.lock().unwrap() = Some((FileKind::Data, Box::new(save)));
+    let report = place.repository.check(&CheckOptions::default()).unwrap();
+    assert_eq!((report.problems, report.losses), (vec![], vec![]));
+    assert!(hooked.hook.lock().unwrap().is_none());
+}
+
+#[test]
 fn a_prune_puts_back_the_directories_of_a_snapshot_whose_writer_was_killed() {
     let place = Place::new();
     let first = place.save(&[FILE]);
@@ -174,7 +193,7 @@ fn a_pack_marked_twice_waits_for_the_writers_of_the_later_mark() {
 
 type Hook = Box<dyn FnOnce() + Send>;
 
-/// Calls a hook before the next file of a kind is written.
+/// Calls a hook before the next file of a kind is written, or, for packs, after they are listed.
 struct Hooked {
     inner: ObjectStorage,
     hook: Mutex<Option<(FileKind, Hook)>>,
@@ -195,7 +214,9 @@ impl Storage for Hooked {
         mode: PutMode,
     ) -> Result<(), StorageError> {
         let is_awaited = |hook: &mut (FileKind, Hook)| {
-            hook.0 == kind && (kind != FileKind::Side || name.starts_with("prune/"))
+            hook.0 == kind
+                && kind != FileKind::Data
+                && (kind != FileKind::Side || name.starts_with("prune/"))
         };
         let hook = self.hook.lock().unwrap().take_if(is_awaited);
         if let Some((_, hook)) = hook {
@@ -219,7 +240,14 @@ impl Storage for Hooked {
     }
 
     fn list(&self, kind: FileKind) -> Result<Vec<FileEntry>, StorageError> {
-        self.inner.list(kind)
+        let listed = self.inner.list(kind);
+        if kind == FileKind::Data {
+            let hook = self.hook.lock().unwrap().take_if(|hook| hook.0 == kind);
+            if let Some((_, hook)) = hook {
+                hook();
+            }
+        }
+        listed
     }
 
     fn size(&self, kind: FileKind, name: &str) -> Result<u64, StorageError> {

@@ -172,6 +172,7 @@ impl Check<'_> {
             }
         }
         let mut indexed: HashSet<PackId> = HashSet::new();
+        let mut suspects = Vec::new();
         for_each_index(self.repository, |index| {
             let file = match index.content {
                 Ok(file) => file,
@@ -185,19 +186,47 @@ impl Check<'_> {
                     continue;
                 }
                 let expected = pack_size(&pack.blobs);
-                let problem = match stored.get(&pack.id) {
-                    Some(size) if *size == expected => continue,
-                    Some(size) => format!("is {size} bytes long instead of {expected}"),
-                    None => "is missing".to_owned(),
-                };
-                self.report.add(Part::Pack, pack.id, problem);
-                self.lost.extend(pack.blobs.iter().map(|entry| entry.id));
+                if stored.get(&pack.id) != Some(&expected) {
+                    suspects.push(pack.clone());
+                }
             }
             Ok(())
         })?;
+        self.judge(suspects)?;
         self.report.packs = indexed.len() as u64;
         self.report.packs_without_index =
             stored.keys().filter(|id| !indexed.contains(*id)).count() as u64;
+        Ok(())
+    }
+
+    /// Looks again at packs that were not listed as they should be: a running backup may have written one since, or a prune taken
+    /// it away.
+    fn judge(&mut self, suspects: Vec<IndexPack>) -> Result<(), VaultError> {
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        let storage = self.repository.storage();
+        let mut wrong = Vec::new();
+        for pack in suspects {
+            let expected = pack_size(&pack.blobs);
+            match storage.size(FileKind::Data, &pack.id.to_string()) {
+                Ok(size) if size == expected => {}
+                Ok(size) => {
+                    wrong.push((pack, format!("is {size} bytes long instead of {expected}")))
+                }
+                Err(error) if error.is_not_found() => wrong.push((pack, "is missing".to_owned())),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.repository.refresh()?;
+        let view = self.repository.index().view();
+        let named: HashSet<PackId> = view.packs().map(|(pack, _)| pack).collect();
+        for (pack, problem) in wrong {
+            if named.contains(&pack.id) {
+                self.report.add(Part::Pack, pack.id, problem);
+                self.lost.extend(pack.blobs.iter().map(|entry| entry.id));
+            }
+        }
         Ok(())
     }
 
