@@ -173,7 +173,20 @@ async fn of_many_snapshots_of_one_name_at_once_one_is_taken() {
             taken.extend(asked.await.unwrap().map(|info| info.uuid));
         }
         assert_eq!(taken.len(), 1, "{name}");
+        let copy = format!("copy-{round}");
+        let indices = ["a".to_owned()];
+        let clone = || {
+            world
+                .engine
+                .clone_snapshot("backup", "one", &copy, &indices)
+        };
+        let (first, second, third) = tokio::join!(clone(), clone(), clone());
+        let made = [first, second, third]
+            .iter()
+            .filter(|made| made.is_ok())
+            .count();
+        assert_eq!(made, 1, "{copy}");
     }
     world.engine.refresh_repository("backup").await.unwrap();
-    assert_eq!(names(&world).await.len(), 11);
+    assert_eq!(names(&world).await.len(), 21);
 }

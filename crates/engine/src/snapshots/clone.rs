@@ -110,7 +110,11 @@ impl Engine {
         let work = {
             let (inner, repository) = (Arc::clone(inner), repository.to_owned());
             inner.runtime.clone().spawn(async move {
-                let result = run(&inner, &job, &vault, &repository, row, manifest).await;
+                // Another of this name may have begun and ended since it was looked for.
+                let result = match inner.refuse_existing(&repository, &vault.id, &target).await {
+                    Ok(()) => run(&inner, &job, &vault, &repository, row, manifest).await,
+                    Err(error) => Err(error),
+                };
                 let outcome = match &result {
                     Ok(_) => Outcome::success(None),
                     Err(error) => Outcome::failure(error.to_string()),
