@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use common::{object, open, request, restore_request, some_documents, world};
 use serde_json::{Value, json};
-use snapkeep_engine::{CreationFailure, EngineError, InUse, ReadonlyOperation, RepositorySpec};
+use snapkeep_engine::{
+    CheckRequest, CreationFailure, EngineError, InUse, JobState, ReadonlyOperation, RepositorySpec,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_given_back_as_they_came() {
@@ -291,6 +293,15 @@ async fn a_registered_repository_that_is_gone_is_not_replaced_by_an_empty_one() 
     let place = world.repository_dir("mounted");
     let elsewhere = world.folder.path().join("unmounted");
     std::fs::rename(&place, &elsewhere).unwrap();
+    let check = world.engine.check("mounted", CheckRequest::Structure);
+    let check = world
+        .engine
+        .wait_job(&check.await.unwrap().job_id)
+        .await
+        .unwrap();
+    assert_eq!(check.state, JobState::Failed, "{check:?}");
+    assert!(!place.exists());
+
     let world = world.restart().await;
     let refused = world.engine.refresh_repository("mounted").await;
     let refused = refused.unwrap_err().to_string();

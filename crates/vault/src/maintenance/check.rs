@@ -115,6 +115,8 @@ impl CheckReport {
 impl Repository {
     /// Checks the repository. Damage is in the report; an error means that the check could not be made.
     pub fn check(&self, options: &CheckOptions) -> Result<CheckReport, VaultError> {
+        // In an empty folder, such as one whose storage is not mounted, there would be no damage to be found.
+        self.check_identity()?;
         let _lock = self.lock(false)?;
         let mut check = Check {
             repository: self,
