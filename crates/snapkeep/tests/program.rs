@@ -288,6 +288,10 @@ fn a_refusal_says_what_to_do_about_just_that() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("write it as http://"), "{said}");
 
+    let (code, said) = say(&["config", "check", "--log-level", "wanr"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("`wanr` is no log level"), "{said}");
+
     let (code, said) = say(&["repo", "add", "r", "--max-snapshot-rate", "fast"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("such as 50mb"), "{said}");

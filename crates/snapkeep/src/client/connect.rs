@@ -84,8 +84,9 @@ impl ConnectArgs {
         dir: data_dir::DataDir,
         settings: &Settings,
     ) -> Result<data_dir::DataDir, Failure> {
+        // What the command was asked is answered by its error; how other repositories do is not asked.
         let level = if settings.log.level == "info" {
-            "warn"
+            "warn,snapkeep_engine::workers=error,snapkeep_api::native=error"
         } else {
             &settings.log.level
         };

@@ -10,6 +10,9 @@ use crate::client::{Client, ConnectArgs, succeeded};
 use crate::exit::{Exit, Failure};
 use crate::output::{bytes, duration_ms};
 
+/// Problems that are shown; what is lost by them is shown in full.
+const SHOWN_PROBLEMS: usize = 10;
+
 /// Arguments of `snapkeep check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -136,12 +139,19 @@ fn summary(job: &Job, names: &HashMap<String, String>) -> String {
         job.repository,
         number("problem_count")
     );
-    for problem in listed(job, "problems") {
+    for problem in listed(job, "problems").iter().take(SHOWN_PROBLEMS) {
         text.push_str(&format!(
             "\n  {} {}: {}",
             word(problem, "part"),
             word(problem, "id"),
             word(problem, "detail")
+        ));
+    }
+    let more = number("problem_count").saturating_sub(SHOWN_PROBLEMS as u64);
+    if more > 0 {
+        text.push_str(&format!(
+            "\n  and {more} more: snapkeep job show {}",
+            job.id
         ));
     }
     for loss in listed(job, "losses") {

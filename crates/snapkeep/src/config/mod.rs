@@ -12,4 +12,4 @@ mod values;
 pub use load::{ConfigError, Overrides, load};
 pub use reference::{markdown_reference, toml_template};
 pub use settings::Settings;
-pub use values::{LogFormat, ShapeName};
+pub use values::{LogFormat, ShapeName, is_filter};

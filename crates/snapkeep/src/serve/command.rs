@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::server::{Server, url_of};
-use crate::config::{LogFormat, Overrides, Settings, load};
+use crate::config::{LogFormat, Overrides, Settings, is_filter, load};
 use crate::exit::Failure;
 use crate::output::{print_line, program};
 
@@ -46,8 +46,18 @@ pub struct SettingsArgs {
     pub log_format: Option<LogFormat>,
 
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,snapkeep_engine=debug` [default: info].
-    #[arg(long, value_name = "LEVEL", global = true, help_heading = "Settings")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        value_parser = parse_filter,
+        global = true,
+        help_heading = "Settings"
+    )]
     pub log_level: Option<String>,
+}
+
+fn parse_filter(text: &str) -> Result<String, String> {
+    is_filter(&text).map(|()| text.to_owned())
 }
 
 impl SettingsArgs {
