@@ -240,9 +240,14 @@ def test_registering_on_an_empty_server_with_the_same_key(server: Server, loaded
     with other:
         register(other.http, "r")
         register(server.http, "r")
-        ours, theirs = (which.http.get("/_snapshot/r/_all").ok()["snapshots"] for which in (other, server))
+        # What failed is not in the repository: only the server that tried tells of it.
+        ours, theirs = ([info for info in which.http.get("/_snapshot/r/_all").ok()["snapshots"] if info["state"] != "FAILED"] for which in (other, server))
         for mine, its in zip(ours, theirs, strict=True):
-            assert mine == its, {key: (mine.get(key), its.get(key)) for key in mine | its if mine.get(key) != its.get(key)}
+            differ = {key: (mine.get(key), its.get(key)) for key in mine | its if mine.get(key) != its.get(key)}
+            if mine["snapshot"] == "second":
+                # restic 0.14 drops the summary, and with it the exact end, of a snapshot that it tags, as a test above did.
+                differ = {key: values for key, values in differ.items() if not key.startswith("end_time") and key != "duration_in_millis"}
+            assert not differ, f"{mine['snapshot']}: {differ}"
         restore(other.http, "r", "second", indices="books")
         assert_same(read_all(other.http, "books"), loaded["second"])
         take(other.http, "r", "by-the-other", "books")
