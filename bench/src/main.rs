@@ -104,7 +104,10 @@ fn main() -> Result<()> {
         }
         Command::Corpus { kind, dir, scale } => {
             std::fs::create_dir_all(&dir)?;
-            println!("{}", corpus::Corpus::make(kind, &dir, scale)?.root.display());
+            println!(
+                "{}",
+                corpus::Corpus::make(kind, &dir, scale)?.root.display()
+            );
             Ok(())
         }
         Command::Vault { job } => vault_job::run(job),

@@ -7,7 +7,9 @@ mod common;
 use bytes::Bytes;
 use common::Place;
 use snapkeep_vault::storage::{FileKind, PutMode};
-use snapkeep_vault::{CheckOptions, PruneOptions, ReadData, RepairOptions, VaultError};
+use snapkeep_vault::{
+    BackupOptions, CheckOptions, PruneOptions, ReadData, RepairOptions, VaultError,
+};
 
 fn read_all() -> CheckOptions {
     CheckOptions {
@@ -223,4 +225,21 @@ fn an_unreadable_index_file_is_rebuilt_from_the_packs() {
     assert_eq!(repository.check(&read_all()).unwrap().problems, []);
     place.assert_restores(first, &[("a", 1, 100_000)]);
     place.assert_restores(second, &[("b", 2, 100_000)]);
+}
+
+#[test]
+fn a_backup_refuses_to_rely_on_a_pack_that_is_gone() {
+    let place = Place::new();
+    place.save(&[("a", 1, 700_000)]);
+    let packs = place.storage.list(FileKind::Data).unwrap();
+    let largest = packs.iter().max_by_key(|entry| entry.size_bytes).unwrap();
+    place.storage.delete(FileKind::Data, &largest.name).unwrap();
+    let backup = place.repository.backup(BackupOptions::default()).unwrap();
+    let error = backup
+        .store_bytes(&common::content(1, 700_000))
+        .unwrap_err();
+    assert!(
+        error.is_damage() && error.to_string().contains(&largest.name),
+        "{error}"
+    );
 }

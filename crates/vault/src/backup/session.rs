@@ -13,9 +13,9 @@ use crate::ids::{BlobId, IndexId, PackId};
 use crate::repository::{Repository, RepositoryLock, RunningWriter, retry_unless};
 use crate::storage::{FileKind, PutMode};
 use bytes::Bytes;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Blobs after which an index file is written although the backup goes on, as restic does: what is stored so far is found again
@@ -23,6 +23,8 @@ use std::time::Duration;
 const INDEX_BLOBS: usize = 50_000;
 /// Memory of one worker: segment buffer, the pack it fills, zstd's tables and a compressed blob.
 const WORKER_BYTES: u64 = 42 << 20;
+/// Packs whose presence is asked for one by one; beyond that one listing tells of all.
+const PACKS_ASKED_FOR: usize = 64;
 /// How often waits look at the cancel flag.
 pub(super) const POLL: Duration = Duration::from_millis(50);
 
@@ -33,6 +35,8 @@ pub(super) struct Session {
     pub new_blobs: NewBlobs,
     /// Packs in the index that this backup refers to, its own among them.
     relied: Mutex<HashSet<PackId>>,
+    /// The packs in the storage, once there are too many to ask for one by one.
+    listed: Mutex<Option<Arc<HashMap<PackId, u64>>>>,
     pub tree_packer: Mutex<Packer>,
     pub uploads: Uploads,
     /// Plain bytes that are new, and the same as stored.
@@ -79,6 +83,7 @@ impl Session {
             options,
             new_blobs: NewBlobs::new(),
             relied: Mutex::default(),
+            listed: Mutex::default(),
             uploads: Uploads::new(uploads),
             bytes_new: AtomicU64::new(0),
             bytes_stored: AtomicU64::new(0),
@@ -146,9 +151,60 @@ impl Session {
     fn locate(&self, kind: BlobKind, id: &BlobId) -> Result<Option<BlobLocation>, VaultError> {
         let found = self.repository.locate_durable(kind, id)?;
         if let Some(location) = &found {
-            lock(&self.relied).insert(location.pack);
+            self.rely_on(location)?;
         }
         Ok(found)
+    }
+
+    /// Keeps the pack of a blob from now on, after a look whether it is there: an index may name packs that somebody lost.
+    fn rely_on(&self, location: &BlobLocation) -> Result<(), VaultError> {
+        let pack = location.pack;
+        let known = lock(&self.relied).len();
+        if lock(&self.relied).contains(&pack) {
+            return Ok(());
+        }
+        let size = if known < PACKS_ASKED_FOR {
+            self.stored_size(&pack)?
+        } else {
+            self.list_packs()?.get(&pack).copied()
+        };
+        let end = u64::from(location.offset) + u64::from(location.length);
+        let problem = match size {
+            Some(size) if size >= end => {
+                lock(&self.relied).insert(pack);
+                return Ok(());
+            }
+            Some(_) => "it is cut off, and a new snapshot needs it",
+            None => "it is missing, and a new snapshot needs it",
+        };
+        Err(VaultError::damaged(Part::Pack, pack, problem))
+    }
+
+    /// The size of a pack in the storage, if it is there.
+    fn stored_size(&self, pack: &PackId) -> Result<Option<u64>, VaultError> {
+        let name = pack.to_string();
+        retry_unless(&|| self.is_ending(), || {
+            match self.repository.storage().size(FileKind::Data, &name) {
+                Err(error) if error.is_not_found() => Ok(None),
+                result => result.map(Some),
+            }
+        })
+    }
+
+    /// All packs in the storage as they were when this was first asked: packs that come later are not in the index yet.
+    fn list_packs(&self) -> Result<Arc<HashMap<PackId, u64>>, VaultError> {
+        let mut listed = lock(&self.listed);
+        if let Some(listed) = listed.as_ref() {
+            return Ok(Arc::clone(listed));
+        }
+        let entries = retry_unless(&|| self.is_ending(), || {
+            self.repository.storage().list(FileKind::Data)
+        })?;
+        let packs: HashMap<PackId, u64> = entries
+            .into_iter()
+            .filter_map(|entry| Some((entry.name.parse().ok()?, entry.size_bytes)))
+            .collect();
+        Ok(Arc::clone(listed.insert(Arc::new(packs))))
     }
 
     /// Whether the caller must store this blob: it is not in the repository, and no other worker has taken it on.
@@ -269,14 +325,7 @@ impl Session {
         }
         let mut packs = Vec::with_capacity(missing.len());
         for id in missing {
-            let name = id.to_string();
-            let size = retry_unless(&|| self.is_ending(), || {
-                match self.repository.storage().size(FileKind::Data, &name) {
-                    Err(error) if error.is_not_found() => Ok(None),
-                    result => result.map(Some),
-                }
-            })?;
-            let size = size.ok_or_else(|| {
+            let size = self.stored_size(&id)?.ok_or_else(|| {
                 VaultError::damaged(Part::Pack, id, "removed while a backup relied on it")
             })?;
             let blobs = self.repository.read_pack_header(&id, size)?;
