@@ -7,7 +7,7 @@
 //!
 //! # Adding endpoints
 //! An area has a function `pub(super) fn register(table: &mut RouteTable)`, called in [`router`] below:
-//! ```ignore
+//! ```text
 //! pub(super) fn register(table: &mut RouteTable) {
 //!     table.get("/{index}/_count", &["q", "routing"], count);            // GET with the parameters it reads
 //!     table.each(&[Method::PUT, Method::POST], &["/{index}/_doc/{id}"], &["routing", "refresh"], put_document);

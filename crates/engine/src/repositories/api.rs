@@ -224,7 +224,8 @@ impl Engine {
             .await?;
         let probe_bytes = probed.map_err(|(cause, denied)| failed(cause, denied))?;
         if !readonly || row.vault.is_some() {
-            self.inner.open_vault(&row).await?;
+            let vault = self.inner.open_vault(&row).await?;
+            super::reconcile(&self.inner, &vault).await?;
         }
         Ok(Verification {
             location,

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use snapkeep_vault::storage::{
     Direction, ObjectStorage, RateLimits, Storage, StorageError, StorageErrorKind, Throttled,
@@ -43,6 +44,8 @@ pub(crate) struct OpenVault {
     pub(crate) snapshot_turns: Semaphore,
     /// Turns of restores.
     pub(crate) restore_turns: Semaphore,
+    /// When the catalogue was last compared with the repository.
+    pub(crate) compared: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl OpenVault {
@@ -222,6 +225,7 @@ impl Vaults {
             throttled,
             snapshot_turns: Semaphore::new(ACTIVE_SNAPSHOTS),
             restore_turns: Semaphore::new(ACTIVE_RESTORES),
+            compared: tokio::sync::Mutex::new(None),
         })
     }
 

@@ -1,11 +1,16 @@
 //! Listing snapshots: running ones from memory, all others from the catalogue.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crate::catalogue::RepositoryRow;
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::model::SnapshotInfo;
 use crate::repositories::reconcile;
+
+/// A list of snapshots is at most this much older than the repository.
+const COMPARED_FOR: Duration = Duration::from_secs(5);
 
 impl Inner {
     /// The vault id of a registration. A repository that others write to (read-only here) is listed anew; one that was never
@@ -24,15 +29,33 @@ impl Inner {
             reconcile(self, &vault).await?;
             return Ok(Some(vault.id.clone()));
         }
-        match row.vault {
-            Some(id) => Ok(Some(id)),
-            None => Ok(Some(self.open_vault(&row).await?.id.clone())),
+        let Some(known) = row.vault.clone() else {
+            return Ok(Some(self.open_vault(&row).await?.id.clone()));
+        };
+        // Right after a start the catalogue may tell of snapshots that were deleted when the server was killed; later, of those that
+        // others have deleted. Where the repository cannot be reached, what is known is still told.
+        if let Err(error) = self.compare_if_old(&row).await {
+            tracing::warn!(repository, %error, "the list of snapshots is told as it was last known");
         }
+        Ok(Some(known))
+    }
+}
+
+impl Inner {
+    async fn compare_if_old(self: &Arc<Self>, row: &RepositoryRow) -> Result<(), EngineError> {
+        let vault = self.open_vault(row).await?;
+        let mut compared = vault.compared.lock().await;
+        if compared.is_none_or(|at| at.elapsed() > COMPARED_FOR) {
+            reconcile(self, &vault).await?;
+            *compared = Some(Instant::now());
+        }
+        Ok(())
     }
 }
 
 impl Engine {
-    /// All snapshots of a repository, running ones included, by start time, then name. One read of the catalogue.
+    /// All snapshots of a repository, running ones included, by start time, then name: one read of the catalogue, and every few
+    /// seconds a look at what is in the repository.
     pub async fn snapshots(&self, repository: &str) -> Result<Vec<SnapshotInfo>, EngineError> {
         let inner = &self.inner;
         let Some(vault) = inner.vault_id(repository).await? else {
