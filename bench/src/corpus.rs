@@ -187,7 +187,7 @@ impl Corpus {
 
 fn extent_length(rng: &mut SmallRng) -> u64 {
     let shift = rng.random_range(0..8);
-    (64 * KIB << shift) / 4 * rng.random_range(2..=4)
+    ((64 * KIB) << shift) / 4 * rng.random_range(2..=4)
 }
 
 /// Content of an extent: text, fixed records, or bytes that do not compress.
