@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use snapkeep_engine::bytesize::{self, ByteSizeError};
+
 use super::errors::{ErrorKind, EsError};
 use super::units::{self, UnitError};
 
@@ -100,7 +102,8 @@ impl Params {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
-        units::parse_bytes(text).map_err(|error| bytes_error(name, text, &error))
+        let size = bytesize::parse(text).map_err(|error| bytes_error(name, text, error))?;
+        Ok(u64::try_from(size).ok())
     }
 
     /// A comma list; empty when absent.
@@ -193,16 +196,11 @@ pub fn time_error(name: &str, text: &str, error: &UnitError) -> EsError {
     })
 }
 
-/// 400 for a bad size; `name` is the parameter or setting.
-pub fn bytes_error(name: &str, text: &str, error: &UnitError) -> EsError {
-    EsError::illegal_argument(match error {
-        UnitError::Unit => {
-            format!(
-                "failed to parse setting [{name}] with value [{text}] as a size in bytes: unit is missing or unrecognized"
-            )
-        }
-        _ => format!("failed to parse setting [{name}] with value [{text}] as a size in bytes"),
-    })
+/// 400 for a bad size; `name` is the parameter.
+fn bytes_error(name: &str, text: &str, error: ByteSizeError) -> EsError {
+    EsError::illegal_argument(format!(
+        "failed to parse setting [{name}] with value [{text}] as a size in bytes: {error}"
+    ))
 }
 
 /// The text for names that are not known: sorted, each with the similar known names.

@@ -1,4 +1,4 @@
-//! Byte sizes and times as Elasticsearch writes and reads them (`20mb`, `1.5kb`, `30s`, `-1`).
+//! Byte sizes as Elasticsearch writes them, times as it writes and reads them (`1.5kb`, `30s`, `-1`).
 //!
 //! Sizes are 1024-based. Readable forms show one decimal, cut off rather than rounded, and drop `.0`.
 
@@ -35,54 +35,6 @@ pub enum UnitError {
     Fraction,
     /// Below the smallest value allowed.
     Negative,
-}
-
-/// Reads a byte size; `None` stands for `-1`, no limit.
-///
-/// # Errors
-/// [`UnitError`] when the unit or the number is not understood.
-pub fn parse_bytes(text: &str) -> Result<Option<u64>, UnitError> {
-    let lower = text.trim().to_ascii_lowercase();
-    match lower.as_str() {
-        "-1" => return Ok(None),
-        "0" => return Ok(Some(0)),
-        _ => {}
-    }
-    let suffixes: [(&str, u64); 11] = [
-        ("kb", 1 << 10),
-        ("mb", 1 << 20),
-        ("gb", 1 << 30),
-        ("tb", 1 << 40),
-        ("pb", 1 << 50),
-        ("k", 1 << 10),
-        ("m", 1 << 20),
-        ("g", 1 << 30),
-        ("t", 1 << 40),
-        ("p", 1 << 50),
-        ("b", 1),
-    ];
-    let (digits, factor) = suffixes
-        .iter()
-        .find_map(|(suffix, factor)| {
-            lower
-                .strip_suffix(suffix)
-                .map(|rest| (rest.trim(), *factor))
-        })
-        .ok_or(UnitError::Unit)?;
-    if let Ok(whole) = digits.parse::<u64>() {
-        return whole.checked_mul(factor).map(Some).ok_or(UnitError::Number);
-    }
-    if digits.starts_with('-') && digits[1..].parse::<f64>().is_ok() {
-        return Err(UnitError::Negative);
-    }
-    let is_decimal = digits
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    match digits.parse::<f64>() {
-        Ok(_) if factor == 1 => Err(UnitError::Fraction),
-        Ok(fraction) if is_decimal => Ok(Some((fraction * factor as f64) as u64)),
-        _ => Err(UnitError::Number),
-    }
 }
 
 /// Reads a time; `None` stands for `-1`, for ever. Units are any case but `m`, which is minutes in lower case only.
@@ -182,19 +134,6 @@ fn one_decimal(value: u64, factor: u64, unit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_read_in_every_spelling() {
-        assert_eq!(parse_bytes("20mb"), Ok(Some(20 << 20)));
-        assert_eq!(parse_bytes(" 1.5KB "), Ok(Some(1536)));
-        assert_eq!(parse_bytes("5b"), Ok(Some(5)));
-        assert_eq!(parse_bytes("7g"), Ok(Some(7 << 30)));
-        assert_eq!(parse_bytes("-1"), Ok(None));
-        assert_eq!(parse_bytes("50"), Err(UnitError::Unit));
-        assert_eq!(parse_bytes("xmb"), Err(UnitError::Number));
-        assert_eq!(parse_bytes("-5mb"), Err(UnitError::Negative));
-        assert_eq!(parse_bytes("1.5b"), Err(UnitError::Fraction));
-    }
 
     #[test]
     fn instants_are_utc_with_milliseconds() {
