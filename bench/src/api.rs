@@ -2,9 +2,7 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +12,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
-use crate::{corpus::Documents, measure, opensearch::Peer, report};
+use crate::{corpus::Documents, measure, peer::Peer, report, server::Server};
 
 const BATCH_DOCUMENTS: u64 = 2_000;
 const INDEX: &str = "bench";
@@ -30,7 +28,7 @@ pub fn run(
 ) -> Result<()> {
     fs::create_dir_all(dir)?;
     let dir = fs::canonicalize(dir)?;
-    let server = Server::start(snapkeep, &dir)?;
+    let server = Server::start(snapkeep, &dir.join("api-data"), &[])?;
     let mut columns = vec![(
         "snapkeep",
         Life::new(&server.url, server.repository_root.clone())?.measure(documents, rounds)?,
@@ -312,65 +310,4 @@ fn push_operation(batch: &mut String, id: u64, document: &str) {
     batch.push_str(&format!("{{\"index\":{{\"_id\":\"{id}\"}}}}\n"));
     batch.push_str(document);
     batch.push('\n');
-}
-
-/// A Snapkeep server of our own on loopback with a fresh data folder.
-struct Server {
-    child: Child,
-    url: String,
-    repository_root: PathBuf,
-}
-
-impl Server {
-    fn start(binary: &Path, dir: &Path) -> Result<Server> {
-        let data = dir.join("api-data");
-        if data.exists() {
-            fs::remove_dir_all(&data)?;
-        }
-        let repository_root = data.join("repositories");
-        fs::create_dir_all(&repository_root)?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let child = Command::new(binary)
-            .args([
-                "serve",
-                "--listen",
-                &format!("127.0.0.1:{port}"),
-                "--data-dir",
-            ])
-            .arg(&data)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| {
-                format!(
-                    "cannot start {}; build it with cargo build --release",
-                    binary.display()
-                )
-            })?;
-        let server = Server {
-            child,
-            url: format!("http://127.0.0.1:{port}"),
-            repository_root,
-        };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while reqwest::blocking::get(format!("{}/health", server.url)).is_err() {
-            if Instant::now() > deadline {
-                bail!("the server did not answer within 30 s");
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        Ok(server)
-    }
-
-    fn peak_memory_mib(&self) -> f64 {
-        measure::peak_memory_mib(self.child.id()).unwrap_or_default()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // The child may have ended by itself; either way there is nothing left to do about it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -5,11 +5,13 @@
 //! and ratios are printed. Nothing here is run by the tests.
 
 mod api;
+mod collections;
 mod corpus;
 mod engine;
 mod measure;
-mod opensearch;
+mod peer;
 mod report;
+mod server;
 mod tools;
 mod vault_job;
 
@@ -18,7 +20,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Measures Snapkeep beside restic, rustic, borg and OpenSearch, and prints ratios.
+/// Measures Snapkeep beside restic, rustic, borg, OpenSearch and Weaviate, and prints ratios.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -64,6 +66,27 @@ enum Command {
         #[arg(long)]
         opensearch_repo: Option<PathBuf>,
     },
+    /// The Weaviate dialect: backups of a changing collection, restore, reads and writes beside a backup.
+    Collections {
+        /// The snapkeep binary to measure.
+        #[arg(long, default_value = "target/release/snapkeep")]
+        snapkeep: PathBuf,
+        /// Where data and repositories are kept while measuring.
+        #[arg(long, default_value = "target/bench")]
+        dir: PathBuf,
+        /// Number of objects with a vector of 768 dimensions and 400 bytes of properties.
+        #[arg(long, default_value_t = 100_000)]
+        objects: u64,
+        /// Rounds of 1 % changes with a backup each.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Address of a real Weaviate to measure beside.
+        #[arg(long)]
+        weaviate: Option<String>,
+        /// The backup folder of that Weaviate.
+        #[arg(long)]
+        weaviate_repo: Option<PathBuf>,
+    },
     /// Makes a corpus and keeps it, to look at one job with a profiler.
     Corpus {
         /// Which one.
@@ -99,8 +122,19 @@ fn main() -> Result<()> {
             opensearch,
             opensearch_repo,
         } => {
-            let peer = opensearch::peer(opensearch, opensearch_repo)?;
+            let peer = peer::peer("opensearch", opensearch, opensearch_repo)?;
             api::run(&snapkeep, &dir, documents, rounds, peer)
+        }
+        Command::Collections {
+            snapkeep,
+            dir,
+            objects,
+            rounds,
+            weaviate,
+            weaviate_repo,
+        } => {
+            let peer = peer::peer("weaviate", weaviate, weaviate_repo)?;
+            collections::run(&snapkeep, &dir, objects, rounds, peer)
         }
         Command::Corpus { kind, dir, scale } => {
             std::fs::create_dir_all(&dir)?;
