@@ -13,6 +13,7 @@ pub mod bytesize;
 mod catalogue;
 mod clock;
 mod config;
+pub mod credentials;
 mod engine;
 mod error;
 mod ids;

@@ -104,8 +104,10 @@ impl App {
                 self.shutdown.clone(),
             ))
             .route("/metrics", metrics);
-        own.merge(self.native_router())
-            .fallback_service(elasticsearch)
+        let all = own
+            .merge(self.native_router())
+            .fallback_service(elasticsearch);
+        snapkeep_api::auth::without_credentials(all)
             .layer(axum::middleware::from_fn(metrics::count))
     }
 
