@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::collections::{ObjectId, TenantStatus};
+
 /// A version check that failed; carries the parts of the texts clients read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionConflict {
@@ -103,6 +105,88 @@ pub enum StoreError {
         shard: u16,
         /// `_id` of the document.
         id: String,
+    },
+    /// No collection or alias of that name.
+    #[error("no such collection [{name}]")]
+    CollectionNotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// The name is taken by a collection or by an alias of one.
+    #[error("collection [{name}] already exists")]
+    CollectionExists {
+        /// The name asked for.
+        name: String,
+        /// Whether an alias has it.
+        is_alias: bool,
+    },
+    /// The name is reserved by a restore.
+    #[error("collection [{name}] is being restored; wait for the restore to end or cancel it")]
+    CollectionRestoring {
+        /// Name of the collection.
+        name: String,
+    },
+    /// No tenant of that name.
+    #[error("no such tenant [{tenant}] in collection [{collection}]")]
+    TenantNotFound {
+        /// Name of the collection.
+        collection: String,
+        /// The tenant asked for.
+        tenant: String,
+    },
+    /// The tenant is cold or frozen.
+    #[error("tenant [{tenant}] of collection [{collection}] is {}; make it hot first", .status.as_str())]
+    TenantNotActive {
+        /// Name of the collection.
+        collection: String,
+        /// The tenant.
+        tenant: String,
+        /// Its status.
+        status: TenantStatus,
+    },
+    /// The collection has tenants, and none was named.
+    #[error("collection [{collection}] has tenants; name one")]
+    TenantRequired {
+        /// Name of the collection.
+        collection: String,
+    },
+    /// A tenant was named, and the collection has none.
+    #[error("collection [{collection}] has no tenants, so tenant [{tenant}] cannot be used")]
+    TenantUnexpected {
+        /// Name of the collection.
+        collection: String,
+        /// The tenant named.
+        tenant: String,
+    },
+    /// The object is not there.
+    #[error("no object [{id}] in collection [{collection}]")]
+    ObjectNotFound {
+        /// Name of the collection.
+        collection: String,
+        /// Id.
+        id: ObjectId,
+    },
+    /// The object is there already.
+    #[error("object [{id}] already exists in collection [{collection}]")]
+    ObjectExists {
+        /// Name of the collection.
+        collection: String,
+        /// Id.
+        id: ObjectId,
+    },
+    /// A vector has another length than the others of its name.
+    #[error(
+        "vector [{vector}] of collection [{collection}] has {expected} dimensions, not {found}"
+    )]
+    VectorLength {
+        /// Name of the collection.
+        collection: String,
+        /// Name of the vector; empty for the unnamed one.
+        vector: String,
+        /// Dimensions of those that are there.
+        expected: u32,
+        /// Dimensions given.
+        found: u32,
     },
     /// The source is not a JSON object, or clashes with the mapping (`mapper_parsing_exception`).
     #[error("{reason}")]
@@ -228,6 +312,9 @@ impl StoreError {
                 | StoreError::AliasNotFound { .. }
                 | StoreError::TemplateNotFound { .. }
                 | StoreError::DocumentMissing { .. }
+                | StoreError::CollectionNotFound { .. }
+                | StoreError::TenantNotFound { .. }
+                | StoreError::ObjectNotFound { .. }
         )
     }
 }

@@ -1,4 +1,5 @@
-//! Embedded document store: indices of JSON documents in numbered shards.
+//! Embedded document store: indices of JSON documents, and collections of objects with vectors, in
+//! numbered shards.
 //!
 //! What stands in for a cluster when there is none. Each shard numbers its operations (`seq_no`), keeps
 //! versions and tombstones, and offers a consistent point-in-time [`View`] while writes go on. It is a
@@ -7,6 +8,7 @@
 //! * [`Store`]: open, indices and their metadata, writing and reading documents.
 //! * [`View`] / [`ShardView`]: one moment of all indices, read in parallel by snapshots and searches.
 //! * [`RestoreTarget`]: loading an index from a snapshot, invisible until it is proved complete.
+//! * [`collections`]: the same for objects with vectors, in shards or tenants.
 //! * [`document_hash`]: the digest contribution of one document; a shard's digest is the wrapping
 //!   sum over its live documents, so it can be kept while documents come and go in any order.
 //!
@@ -14,6 +16,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod collections;
 mod document;
 mod error;
 mod index;
