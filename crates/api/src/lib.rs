@@ -8,3 +8,4 @@
 pub mod auth;
 pub mod elasticsearch;
 pub mod native;
+pub mod weaviate;

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::routing::get;
 use snapkeep_api::elasticsearch::{ApiState, ElasticsearchConfig, Shape};
 use snapkeep_api::native::{self, NativeState};
+use snapkeep_api::weaviate::{self, WeaviateConfig, WeaviateState};
 use snapkeep_drivers::StoreDriver;
 use snapkeep_engine::{Engine, EngineConfig};
 use snapkeep_store::{Store, StoreOptions};
@@ -109,6 +110,23 @@ impl App {
             .fallback_service(elasticsearch);
         snapkeep_api::auth::without_credentials(all)
             .layer(axum::middleware::from_fn(metrics::count))
+    }
+
+    /// The Weaviate dialect alone.
+    fn weaviate_router(&self, settings: &Settings, address: &str) -> Router {
+        let defaults = WeaviateConfig::default();
+        let max_body = usize::try_from(settings.server.max_body.0).unwrap_or(usize::MAX);
+        let config = WeaviateConfig {
+            node_name: settings.elasticsearch.node_name.clone(),
+            hostname: format!("http://{address}"),
+            max_body_bytes: max_body.min(defaults.max_body_bytes),
+            ..defaults
+        };
+        weaviate::router(WeaviateState::new(
+            self.engine.clone(),
+            self.store.clone(),
+            config,
+        ))
     }
 
     /// The native API alone.
