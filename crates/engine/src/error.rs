@@ -1,7 +1,7 @@
 //! Everything that can go wrong, with all that a dialect needs to say it in its own words. No HTTP here.
 
 use crate::bytesize::ByteSizeError;
-use crate::model::SnapshotState;
+use crate::model::{PolicyKey, SnapshotState};
 use crate::names::{IndexNameRule, NameError, SnapshotNameRule};
 use crate::rename::RenameError;
 
@@ -174,6 +174,34 @@ pub enum EngineError {
         /// The name asked for.
         index: String,
     },
+    /// No such collection, in the store or in the snapshot.
+    #[error("no such collection [{collection}]")]
+    CollectionMissing {
+        /// The name asked for.
+        collection: String,
+    },
+    /// None of the collections to be restored has such a tenant.
+    #[error("no such tenant [{tenant}] in collection(s) {}", collections.join(", "))]
+    TenantMissing {
+        /// The name asked for.
+        tenant: String,
+        /// Where it was looked for.
+        collections: Vec<String>,
+    },
+    /// The restore is past the point at which it can be cancelled.
+    #[error(
+        "restore {uuid} is making its collections visible and cannot be cancelled; wait for its end"
+    )]
+    RestoreFinalizing {
+        /// Its uuid.
+        uuid: String,
+    },
+    /// No such restore is known.
+    #[error("restore {uuid} is missing")]
+    RestoreMissing {
+        /// The uuid asked for.
+        uuid: String,
+    },
     /// A clone was asked for an index of the source that is not complete.
     #[error("Can't clone index [[{index}/{index_uuid}]] because its snapshot was not successful.")]
     ClonePartialIndex {
@@ -205,6 +233,77 @@ pub enum EngineError {
         repository: String,
         /// Names of the running snapshots.
         running: Vec<String>,
+    },
+    /// The snapshot is locked: nobody deletes it before that time.
+    #[error("[{repository}:{snapshot}] is locked until {} and cannot be deleted before", utc_time(*.until_ms))]
+    SnapshotLocked {
+        /// Repository.
+        repository: String,
+        /// Snapshot.
+        snapshot: String,
+        /// When the lock ends, milliseconds since 1970.
+        until_ms: i64,
+    },
+    /// A lock can be extended but not shortened.
+    #[error(
+        "[{repository}:{snapshot}] is locked until {}; a lock can be extended, not shortened",
+        utc_time(*.until_ms)
+    )]
+    LockShortened {
+        /// Repository.
+        repository: String,
+        /// Snapshot.
+        snapshot: String,
+        /// When the lock ends, milliseconds since 1970.
+        until_ms: i64,
+    },
+    /// Nothing of the snapshot can be restored: there is nothing to lock.
+    #[error("[{repository}:{snapshot}] is {} and cannot be locked; lock one that can be restored", .state.as_str())]
+    LockRefused {
+        /// Repository.
+        repository: String,
+        /// Snapshot.
+        snapshot: String,
+        /// Its state.
+        state: SnapshotState,
+    },
+    /// No policy of this name.
+    #[error("policy [{policy}] is missing")]
+    PolicyMissing {
+        /// The policy asked for.
+        policy: PolicyKey,
+    },
+    /// There is a policy of this name already.
+    #[error("policy [{policy}] exists already; change it instead, or choose another name")]
+    PolicyExists {
+        /// The policy.
+        policy: PolicyKey,
+    },
+    /// Somebody has changed the policy meanwhile.
+    #[error("policy [{policy}] is in version [{current}], not [{expected}]; read it again and repeat the change")]
+    PolicyConflict {
+        /// The policy.
+        policy: PolicyKey,
+        /// The version that the caller had read.
+        expected: u64,
+        /// The version it has.
+        current: u64,
+    },
+    /// Something in a policy cannot be used; nothing was changed.
+    #[error("policy [{policy}]: {field}: {reason}")]
+    PolicyInvalid {
+        /// The policy.
+        policy: PolicyKey,
+        /// The field, as in [`PolicySpec`](crate::PolicySpec) (`schedule`, `retention.max_count`).
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A run of the policy is under way.
+    #[error("policy [{policy}] is running; try again when it is done")]
+    PolicyRunning {
+        /// The policy.
+        policy: PolicyKey,
     },
     /// No such job.
     #[error("job [{id}] is missing")]
@@ -415,6 +514,22 @@ pub enum RestoreProblem {
         /// The name both get.
         target: String,
     },
+    /// Two collections get the same name.
+    #[error("collections [{first}] and [{second}] are renamed into the same collection [{target}]")]
+    CollectionsRenamedIntoSame {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+        /// The name both get.
+        target: String,
+    },
+    /// The collection misses shards and `partial` was not given.
+    #[error("collection [{collection}] wasn't fully snapshotted - cannot restore")]
+    CollectionNotFullySnapshotted {
+        /// Collection in the snapshot.
+        collection: String,
+    },
     /// The index misses shards and `partial` was not given.
     #[error("index [{index}] wasn't fully snapshotted - cannot restore")]
     NotFullySnapshotted {
@@ -453,4 +568,9 @@ impl EngineError {
                 | Self::Internal(_)
         )
     }
+}
+
+/// A moment in texts for people.
+fn utc_time(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
 }

@@ -22,6 +22,7 @@ mod layout;
 mod maintenance;
 pub mod model;
 pub mod names;
+mod policies;
 pub mod rename;
 mod repositories;
 mod restores;
@@ -34,3 +35,4 @@ pub use config::{DEFAULT_BYTES_PER_SEC, EngineConfig, MAX_CONCURRENT_OPERATIONS}
 pub use engine::Engine;
 pub use error::{CreationFailure, EngineError, InUse, ReadonlyOperation, RestoreProblem};
 pub use model::*;
+pub use policies::PutPolicy;
