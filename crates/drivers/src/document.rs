@@ -10,9 +10,80 @@ use serde_json::{Map, Value};
 
 use crate::DriverError;
 
+/// What kind of thing a resource is. Names are unique within a kind.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// A search index.
+    #[default]
+    Index,
+    /// A collection of objects with vectors.
+    Collection,
+}
+
+impl ResourceKind {
+    /// Whether it is an index; for leaving the kind out of descriptions that are older than collections.
+    pub fn is_index(&self) -> bool {
+        *self == Self::Index
+    }
+
+    /// The word used on the wire and in texts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Collection => "collection",
+        }
+    }
+}
+
+/// Names a resource.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ResourceRef {
+    /// Its kind.
+    #[serde(default)]
+    pub kind: ResourceKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl ResourceRef {
+    /// An index.
+    pub fn index(name: impl Into<String>) -> Self {
+        Self {
+            kind: ResourceKind::Index,
+            name: name.into(),
+        }
+    }
+
+    /// A collection.
+    pub fn collection(name: impl Into<String>) -> Self {
+        Self {
+            kind: ResourceKind::Collection,
+            name: name.into(),
+        }
+    }
+}
+
+/// Whether a shard of a collection (a tenant) can be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TenantStatus {
+    /// Readable and writable.
+    #[default]
+    Hot,
+    /// Kept but switched off; captured all the same.
+    Cold,
+    /// Moved elsewhere: its status is captured, its objects are not.
+    Frozen,
+}
+
 /// A resource that can be captured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceInfo {
+    /// Kind.
+    pub kind: ResourceKind,
     /// Name.
     pub name: String,
     /// Identity; a resource of the same name made anew has another.
@@ -31,16 +102,23 @@ pub struct ResourceInfo {
 
 /// Reads and writes one kind of document resource.
 pub trait DocumentDriver: Send + Sync + Debug {
-    /// All resources, sorted by name.
+    /// All resources, sorted by kind and name.
     fn resources(&self) -> Result<Vec<ResourceInfo>, DriverError>;
 
     /// One consistent moment of the named resources and of the state that belongs to no resource. Writes go on meanwhile and are
     /// not seen.
-    fn capture(&self, names: &[String]) -> Result<Box<dyn Capture>, DriverError>;
+    fn capture(&self, resources: &[ResourceRef]) -> Result<Box<dyn Capture>, DriverError>;
 
-    /// Begins to make (or, over a closed one, to replace) a resource. Nothing of it is usable before
+    /// Begins to make (or, over a closed one, to replace) an index. Nothing of it is usable before
     /// [`Restoration::finish`]; dropping it leaves everything as it was.
     fn begin_restore(&self, index: RestoreIndex) -> Result<Box<dyn Restoration>, DriverError>;
+
+    /// Begins to make (or to replace) collections, all of them or none. Nothing of them is usable before
+    /// [`CollectionsRestoration::finish`]; dropping it leaves everything as it was.
+    fn begin_collections_restore(
+        &self,
+        collections: Vec<RestoreCollection>,
+    ) -> Result<Box<dyn CollectionsRestoration>, DriverError>;
 
     /// Takes over a global state as given by [`Capture::global_state`]: replaces settings, merges templates by name.
     fn restore_global_state(&self, state: &Value) -> Result<(), DriverError>;
@@ -48,19 +126,27 @@ pub trait DocumentDriver: Send + Sync + Debug {
 
 /// One consistent moment of some resources; held open while it is read.
 pub trait Capture: Send + Sync {
-    /// The resources, sorted by name.
+    /// The resources, sorted by kind and name.
     fn resources(&self) -> &[CapturedResource];
 
-    /// A shard of a resource. Cheap.
-    fn shard(&self, resource: &str, shard: u32) -> Result<Box<dyn ShardCapture>, DriverError>;
+    /// A shard of a resource: the number of a shard of an index, the position in [`CapturedCollection::shards`] for a collection.
+    /// Cheap.
+    fn shard(
+        &self,
+        resource: &CapturedResource,
+        shard: u32,
+    ) -> Result<Box<dyn ShardCapture>, DriverError>;
 
     /// Templates and settings that belong to no resource, as one JSON object of the driver's own shape.
     fn global_state(&self) -> Result<Value, DriverError>;
 }
 
-/// The description of a captured resource. `settings`, `mappings` and `aliases` are kept verbatim in the snapshot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The description of a captured resource. `settings`, `mappings`, `aliases` and the class are kept verbatim in the snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CapturedResource {
+    /// Kind.
+    #[serde(default, skip_serializing_if = "ResourceKind::is_index")]
+    pub kind: ResourceKind,
     /// Name.
     pub name: String,
     /// Identity.
@@ -69,12 +155,58 @@ pub struct CapturedResource {
     pub open: bool,
     /// Number of shards.
     pub shards: u32,
-    /// Flat settings, `index.number_of_shards` and so on.
+    /// Flat settings, `index.number_of_shards` and so on; empty for a collection.
+    #[serde(default)]
     pub settings: Map<String, Value>,
-    /// Mappings.
+    /// Mappings; null for a collection.
+    #[serde(default)]
     pub mappings: Value,
-    /// Aliases by name.
+    /// Aliases by name; of a collection with null for each.
+    #[serde(default)]
     pub aliases: Map<String, Value>,
+    /// What only a collection has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<CapturedCollection>,
+}
+
+/// What a collection has beside what every resource has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CapturedCollection {
+    /// The class as the dialect wants it kept.
+    pub class: Value,
+    /// Whether its shards are tenants.
+    pub multi_tenant: bool,
+    /// When it was made, milliseconds since 1970.
+    pub created_ms: i64,
+    /// Its shards or tenants, in the order of their numbers.
+    pub shards: Vec<CollectionShard>,
+}
+
+/// A shard or tenant of a collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionShard {
+    /// Name, unique in its collection.
+    pub name: String,
+    /// Status.
+    #[serde(default)]
+    pub status: TenantStatus,
+}
+
+impl CapturedResource {
+    /// Names it.
+    pub fn reference(&self) -> ResourceRef {
+        ResourceRef {
+            kind: self.kind,
+            name: self.name.clone(),
+        }
+    }
+
+    /// Its shards or tenants; none for an index, whose shards have numbers only.
+    pub fn named_shards(&self) -> &[CollectionShard] {
+        self.collection
+            .as_ref()
+            .map_or(&[], |collection| &collection.shards)
+    }
 }
 
 /// What says next time which documents changed since. A driver that cannot vouch for every change since a token must say so in
@@ -102,6 +234,9 @@ pub struct LiveDocument<'a> {
     pub seq_no: u64,
     /// Source, byte for byte.
     pub source: &'a [u8],
+    /// Its vectors one after another, each number a little-endian `f32`; `vectors` in the source says which and how long. Empty
+    /// in an index.
+    pub vectors: &'a [u8],
 }
 
 impl LiveDocument<'_> {
@@ -113,6 +248,7 @@ impl LiveDocument<'_> {
             self.version,
             self.seq_no,
             self.source,
+            self.vectors,
         )
     }
 }
@@ -199,6 +335,43 @@ pub struct LoadedDocument {
     pub seq_no: u64,
     /// Source, byte for byte.
     pub source: Vec<u8>,
+    /// Vectors as in [`LiveDocument::vectors`].
+    pub vectors: Vec<u8>,
+}
+
+/// A collection to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoreCollection {
+    /// Name.
+    pub name: String,
+    /// The class as it was captured; its own name in it is not changed by a rename, which is up to the driver.
+    pub class: Value,
+    /// Whether its shards are tenants.
+    pub multi_tenant: bool,
+    /// When the original was made, milliseconds since 1970.
+    pub created_ms: i64,
+    /// Its shards or tenants. Positions are what [`CollectionsRestoration::load`] counts by.
+    pub shards: Vec<CollectionShard>,
+    /// Other names that it gets.
+    pub aliases: Vec<String>,
+    /// True to replace one of this name.
+    pub replace_existing: bool,
+    /// True to take over aliases that lead to other collections.
+    pub overwrite_aliases: bool,
+}
+
+/// Collections being made. Dropping it undoes everything.
+pub trait CollectionsRestoration: Send + Sync {
+    /// Loads objects into a shard of a collection (both by position), in any order, from many threads.
+    fn load(
+        &self,
+        collection: usize,
+        shard: u32,
+        objects: Vec<LoadedDocument>,
+    ) -> Result<(), DriverError>;
+
+    /// Compares every shard with its proof, makes all durable and then visible, all collections or none.
+    fn finish(self: Box<Self>, proofs: Vec<Vec<Proof>>) -> Result<(), DriverError>;
 }
 
 /// A resource being made. Dropping it undoes everything.

@@ -7,6 +7,14 @@ pub enum DriverError {
     /// No such resource.
     #[error("no such index [{0}]")]
     ResourceMissing(String),
+    /// No such collection.
+    #[error("no such collection [{0}]")]
+    CollectionMissing(String),
+    /// A collection of the target name exists.
+    #[error(
+        "collection [{0}] already exists; delete it, rename on restore, or ask for it to be overwritten"
+    )]
+    CollectionExists(String),
     /// A target of restore is open.
     #[error("index [{0}] is open; close or delete it, or rename on restore")]
     ResourceOpen(String),

@@ -1,7 +1,7 @@
 //! Drivers: how each kind of resource is captured and restored.
 //!
 //! A driver knows nothing of APIs and repositories. [`document`] is what the engine asks of anything that holds documents in
-//! shards (indices now, collections later); [`store`] answers for the embedded store.
+//! shards (indices and collections); [`store`] answers for the embedded store.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod document;
@@ -9,8 +9,10 @@ mod error;
 pub mod store;
 
 pub use document::{
-    Capture, CapturedResource, ChangeToken, DocumentDriver, GoneDocument, LiveDocument,
-    LoadedDocument, Proof, ResourceInfo, Restoration, RestoreIndex, ShardCapture,
+    Capture, CapturedCollection, CapturedResource, ChangeToken, CollectionShard,
+    CollectionsRestoration, DocumentDriver, GoneDocument, LiveDocument, LoadedDocument, Proof,
+    ResourceInfo, ResourceKind, ResourceRef, Restoration, RestoreCollection, RestoreIndex,
+    ShardCapture, TenantStatus,
 };
 pub use error::DriverError;
 pub use store::StoreDriver;

@@ -13,8 +13,9 @@ use snapkeep_store::{
 };
 
 use crate::document::{
-    Capture, CapturedResource, ChangeToken, DocumentDriver, GoneDocument, LiveDocument,
-    LoadedDocument, Proof, ResourceInfo, Restoration, RestoreIndex, ShardCapture,
+    Capture, CapturedResource, ChangeToken, CollectionsRestoration, DocumentDriver, GoneDocument,
+    LiveDocument, LoadedDocument, Proof, ResourceInfo, ResourceKind, ResourceRef, Restoration,
+    RestoreCollection, RestoreIndex, ShardCapture,
 };
 use crate::error::DriverError;
 
@@ -55,6 +56,7 @@ impl DocumentDriver for StoreDriver {
             .indices()
             .iter()
             .map(|meta| ResourceInfo {
+                kind: ResourceKind::Index,
                 name: meta.name.clone(),
                 uuid: meta.uuid.clone(),
                 open: meta.state == IndexState::Open,
@@ -68,13 +70,16 @@ impl DocumentDriver for StoreDriver {
         Ok(resources)
     }
 
-    fn capture(&self, names: &[String]) -> Result<Box<dyn Capture>, DriverError> {
+    fn capture(&self, wanted: &[ResourceRef]) -> Result<Box<dyn Capture>, DriverError> {
         let view = self.store.view().map_err(from_store)?;
-        let mut names: Vec<&String> = names.iter().collect();
-        names.sort_unstable();
-        names.dedup();
-        let mut resources = Vec::with_capacity(names.len());
-        for name in names {
+        let mut wanted: Vec<&ResourceRef> = wanted.iter().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut resources = Vec::with_capacity(wanted.len());
+        for ResourceRef { kind, name } in wanted {
+            if *kind == ResourceKind::Collection {
+                return Err(DriverError::CollectionMissing(name.clone()));
+            }
             let meta = view
                 .index(name)
                 .filter(|meta| meta.state != IndexState::Restoring)
@@ -116,6 +121,15 @@ impl DocumentDriver for StoreDriver {
         Ok(Box::new(StoreRestoration { target }))
     }
 
+    fn begin_collections_restore(
+        &self,
+        _collections: Vec<RestoreCollection>,
+    ) -> Result<Box<dyn CollectionsRestoration>, DriverError> {
+        Err(DriverError::Refused(
+            "the store does not keep collections yet".to_owned(),
+        ))
+    }
+
     fn restore_global_state(&self, state: &Value) -> Result<(), DriverError> {
         global_state::restore(&self.store, state).map_err(from_store)
     }
@@ -139,6 +153,7 @@ fn describe(meta: &Arc<IndexMeta>) -> Result<CapturedResource, DriverError> {
         settings: meta.settings.clone().into_iter().collect(),
         mappings: meta.mappings.clone(),
         aliases,
+        ..CapturedResource::default()
     })
 }
 
@@ -153,11 +168,15 @@ impl Capture for StoreCapture {
         &self.resources
     }
 
-    fn shard(&self, resource: &str, shard: u32) -> Result<Box<dyn ShardCapture>, DriverError> {
+    fn shard(
+        &self,
+        resource: &CapturedResource,
+        shard: u32,
+    ) -> Result<Box<dyn ShardCapture>, DriverError> {
         let view = self
             .view
-            .shard(resource, shard_number(shard)?)
-            .ok_or_else(|| DriverError::ResourceMissing(format!("{resource}/{shard}")))?;
+            .shard(&resource.name, shard_number(shard)?)
+            .ok_or_else(|| DriverError::ResourceMissing(format!("{}/{shard}", resource.name)))?;
         Ok(Box::new(StoreShard { view }))
     }
 
@@ -221,6 +240,7 @@ impl ShardCapture for StoreShard {
                     version: document.version,
                     seq_no: document.seq_no,
                     source: document.source,
+                    vectors: &[],
                 })
             })
             .map_err(from_store)

@@ -5,6 +5,6 @@ mod rules;
 
 pub use date_math::{DateMathError, resolve_date_math};
 pub use rules::{
-    IndexNameRule, NameError, SnapshotNameRule, check_index_name, check_repository_name,
-    check_snapshot_name,
+    IndexNameRule, MAX_FREE_NAME_BYTES, NameError, SnapshotNameRule, check_free_name,
+    check_index_name, check_repository_name, check_snapshot_name,
 };

@@ -9,6 +9,7 @@ mod api;
 mod job;
 mod load;
 mod running;
+mod runs;
 mod settings;
 mod targets;
 

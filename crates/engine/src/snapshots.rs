@@ -6,6 +6,7 @@
 
 mod accept;
 pub(crate) mod base;
+mod cancel;
 mod clone;
 mod content;
 mod delete;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use common::{World, config, restore_request, some_documents, world};
 use serde_json::{Value, json};
 use snapkeep_drivers::{
-    Capture, CapturedResource, ChangeToken, DocumentDriver, DriverError, GoneDocument,
-    LiveDocument, Proof, ResourceInfo, Restoration, RestoreIndex, ShardCapture, StoreDriver,
+    Capture, CapturedResource, ChangeToken, CollectionsRestoration, DocumentDriver, DriverError,
+    GoneDocument, LiveDocument, Proof, ResourceInfo, ResourceRef, Restoration, RestoreCollection,
+    RestoreIndex, ShardCapture, StoreDriver,
 };
 use snapkeep_engine::{
     Engine, EngineConfig, EngineError, JobState, RestoreProblem, ShardStage, SnapshotPhase,
@@ -121,12 +122,19 @@ impl DocumentDriver for Flaky {
         self.0.resources()
     }
 
-    fn capture(&self, names: &[String]) -> Result<Box<dyn Capture>, DriverError> {
-        Ok(Box::new(FlakyCapture(self.0.capture(names)?)))
+    fn capture(&self, resources: &[ResourceRef]) -> Result<Box<dyn Capture>, DriverError> {
+        Ok(Box::new(FlakyCapture(self.0.capture(resources)?)))
     }
 
     fn begin_restore(&self, index: RestoreIndex) -> Result<Box<dyn Restoration>, DriverError> {
         self.0.begin_restore(index)
+    }
+
+    fn begin_collections_restore(
+        &self,
+        collections: Vec<RestoreCollection>,
+    ) -> Result<Box<dyn CollectionsRestoration>, DriverError> {
+        self.0.begin_collections_restore(collections)
     }
 
     fn restore_global_state(&self, state: &Value) -> Result<(), DriverError> {
@@ -141,7 +149,11 @@ impl Capture for FlakyCapture {
         self.0.resources()
     }
 
-    fn shard(&self, resource: &str, shard: u32) -> Result<Box<dyn ShardCapture>, DriverError> {
+    fn shard(
+        &self,
+        resource: &CapturedResource,
+        shard: u32,
+    ) -> Result<Box<dyn ShardCapture>, DriverError> {
         Ok(Box::new(FlakyShard {
             inner: self.0.shard(resource, shard)?,
             readable: shard != 1,

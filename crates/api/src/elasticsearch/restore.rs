@@ -204,6 +204,7 @@ impl Wanted {
                 index_settings,
                 ignore_index_settings,
                 partial: fields::bool(body, &["partial"], false)?,
+                ..RestoreRequest::default()
             },
         })
     }

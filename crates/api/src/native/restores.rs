@@ -31,6 +31,7 @@ pub async fn restore(
         index_settings: wanted.index_settings,
         ignore_index_settings: wanted.ignore_index_settings,
         partial: wanted.partial,
+        ..RestoreRequest::default()
     };
     let ticket = state
         .engine

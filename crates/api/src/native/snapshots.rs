@@ -63,6 +63,7 @@ pub async fn create(
         partial: wanted.partial,
         include_global_state: wanted.include_global_state,
         metadata: wanted.metadata,
+        ..EngineCreate::default()
     };
     let ticket = state.engine.create_snapshot(&repository, request).await?;
     accepted(&state, &ticket.job_id).await

@@ -158,6 +158,7 @@ pub(crate) fn read_documents(
             version: parsed.version,
             seq_no: parsed.seq_no,
             source,
+            vectors: Vec::new(),
         });
     }
     Ok(())
@@ -220,6 +221,7 @@ mod tests {
             version: 3,
             seq_no: 17,
             source: br#"{ "x" : 1.0 }"#,
+            vectors: &[],
         };
         assert_eq!(
             line_of(&document),
@@ -239,6 +241,7 @@ mod tests {
             version: 1,
             seq_no: 0,
             source,
+            vectors: &[],
         };
         let line = line_of(&document);
         assert_eq!(line.matches('\n').count(), 1);
@@ -277,13 +280,15 @@ mod tests {
         ) {
             let source = format!("{blanks}{{{blanks}\"k\":{}{blanks}}}{blanks}", serde_json::Value::from(value));
             let document = LiveDocument {
-                id: &id, routing: routing.as_deref(), version, seq_no, source: source.as_bytes(),
+                id: &id, routing: routing.as_deref(), version, seq_no, source: source.as_bytes(), vectors: &[],
             };
             let line = line_of(&document);
             let mut documents = Vec::new();
             read_documents(line.as_bytes(), |_| false, &mut documents).unwrap();
             let expected =
-                LoadedDocument { id: id.clone(), routing: routing.clone(), version, seq_no, source: source.into_bytes() };
+                LoadedDocument {
+                    id: id.clone(), routing: routing.clone(), version, seq_no, source: source.into_bytes(), vectors: Vec::new(),
+                };
             prop_assert_eq!(&documents, &[expected]);
             documents.clear();
             read_documents(line.as_bytes(), |dead| dead == seq_no, &mut documents).unwrap();

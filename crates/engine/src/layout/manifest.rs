@@ -133,6 +133,7 @@ impl Manifest {
                         index_uuid: index.uuid.clone(),
                         shard: shard.shard,
                         reason: reason.clone(),
+                        ..ShardFailure::default()
                     }),
                 })
             })
@@ -156,6 +157,7 @@ impl Manifest {
             failures,
             written_by: self.written_by.clone(),
             restic_id,
+            ..SnapshotInfo::default()
         }
     }
 }

@@ -2,6 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use snapkeep_drivers::ResourceRef;
+use std::collections::BTreeMap;
+
+/// What happens when a collection to be restored is there already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// The accepted restore ends as failed, naming it; nothing is restored.
+    #[default]
+    Fail,
+    /// It stays as it is; the others are restored.
+    Skip,
+    /// It is replaced, in one step at the end.
+    Overwrite,
+}
 
 /// What a client wants restored.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -12,7 +27,7 @@ pub struct RestoreRequest {
     pub rename_pattern: Option<String>,
     /// Java replacement.
     pub rename_replacement: Option<String>,
-    /// Whether aliases of the snapshot are restored.
+    /// Whether aliases of the snapshot are restored, of indices and of collections.
     pub include_aliases: bool,
     /// Whether templates and cluster settings are restored.
     pub include_global_state: bool,
@@ -20,8 +35,18 @@ pub struct RestoreRequest {
     pub index_settings: Map<String, Value>,
     /// Settings (patterns with `*` allowed) to leave out.
     pub ignore_index_settings: Vec<String>,
-    /// Whether indices that miss shards may be restored; the missing shards become empty.
+    /// Whether indices and collections that miss shards may be restored; the missing shards become empty.
     pub partial: bool,
+    /// Names of collections in the snapshot. They are restored all or none.
+    pub collections: Vec<String>,
+    /// New names of collections, by the name in the snapshot.
+    pub collection_rename: BTreeMap<String, String>,
+    /// What happens when a collection is there already.
+    pub on_conflict: OnConflict,
+    /// The tenants to restore; none = all. A name that no collection has is refused.
+    pub tenants: Option<Vec<String>>,
+    /// Whether aliases of collections that lead elsewhere are taken over; otherwise these stay as they are.
+    pub overwrite_aliases: bool,
 }
 
 /// An accepted restore.
@@ -36,12 +61,15 @@ pub struct RestoreTicket {
 }
 
 /// Result of a restore.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreInfo {
     /// The snapshot.
     pub snapshot: String,
     /// Names of the target indices, sorted.
     pub indices: Vec<String>,
+    /// Names of the target collections, sorted.
+    #[serde(default)]
+    pub collections: Vec<String>,
     /// Number of shards.
     pub shards_total: u32,
     /// Shards restored and verified.
@@ -137,4 +165,72 @@ fn percent(done: u64, total: u64) -> f64 {
     } else {
         done.min(total) as f64 * 100.0 / total as f64
     }
+}
+
+/// How far a restore is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreStage {
+    /// Waiting for its turn.
+    Queued,
+    /// Documents are being loaded.
+    Transferring,
+    /// What was loaded is being compared and made visible; it cannot be cancelled any more.
+    Finalizing,
+}
+
+/// State of a restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreState {
+    /// At work.
+    Running {
+        /// How far.
+        stage: RestoreStage,
+    },
+    /// Everything is there and proved.
+    Success,
+    /// Ended with an error. Collections: nothing of it is there.
+    Failed,
+    /// Ended because somebody asked for it.
+    Cancelled,
+}
+
+impl RestoreState {
+    /// Whether it still runs.
+    pub fn is_running(self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+}
+
+/// A restore, running or ended; kept over restarts until a later one of the same snapshot replaces it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreRun {
+    /// Its uuid.
+    pub uuid: String,
+    /// The job that does or did it.
+    pub job_id: String,
+    /// Repository.
+    pub repository: String,
+    /// Snapshot.
+    pub snapshot: String,
+    /// State.
+    pub state: RestoreState,
+    /// Why it failed or was cancelled.
+    pub error: Option<String>,
+    /// When it was accepted, milliseconds since 1970.
+    pub start_ms: i64,
+    /// When it ended.
+    pub end_ms: Option<i64>,
+    /// What it makes, under the new names, sorted.
+    pub resources: Vec<ResourceRef>,
+    /// Collections that were there already: what the restore failed for, or what it left alone.
+    #[serde(default)]
+    pub conflicts: Vec<String>,
+    /// Plain bytes loaded.
+    #[serde(default)]
+    pub bytes_done: u64,
+    /// Plain bytes to load, as far as known.
+    #[serde(default)]
+    pub bytes_total: u64,
 }

@@ -47,6 +47,10 @@ pub enum SnapshotNameRule {
     Lowercase,
     /// It contains one of [`FORBIDDEN`].
     Characters,
+    /// It contains a control character.
+    Control,
+    /// It is longer than [`MAX_FREE_NAME_BYTES`].
+    TooLong,
 }
 
 impl fmt::Display for SnapshotNameRule {
@@ -59,7 +63,25 @@ impl fmt::Display for SnapshotNameRule {
             Self::Underscore => "must not start with '_'",
             Self::Lowercase => "must be lowercase",
             Self::Characters => FORBIDDEN_TEXT,
+            Self::Control => "must not contain control characters",
+            Self::TooLong => "must not be longer than 1024 bytes",
         })
+    }
+}
+
+/// Longest name of a snapshot that is not subject to Elasticsearch's rules, bytes.
+pub const MAX_FREE_NAME_BYTES: usize = 1024;
+
+/// Checks the name of a snapshot whose dialect has rules of its own.
+pub fn check_free_name(name: &str) -> Result<(), SnapshotNameRule> {
+    if name.is_empty() {
+        Err(SnapshotNameRule::Empty)
+    } else if name.chars().any(char::is_control) {
+        Err(SnapshotNameRule::Control)
+    } else if name.len() > MAX_FREE_NAME_BYTES {
+        Err(SnapshotNameRule::TooLong)
+    } else {
+        Ok(())
     }
 }
 

@@ -162,6 +162,19 @@ impl Engine {
         })
     }
 
+    /// Registers a repository unless one of this name is there; what is there stays as it is. For dialects that have a repository
+    /// of their own. Its folder is made when it is first used.
+    pub async fn ensure_repository(
+        &self,
+        name: &str,
+        spec: RepositorySpec,
+    ) -> Result<RepositoryInfo, EngineError> {
+        if self.inner.catalogue.repository(name).await?.is_none() {
+            self.put_repository(name, spec, false).await?;
+        }
+        self.repository(name).await
+    }
+
     /// All repositories, sorted by name.
     pub async fn repositories(&self) -> Result<Vec<RepositoryInfo>, EngineError> {
         let rows = self.inner.catalogue.repositories().await?;

@@ -280,5 +280,6 @@ fn incompatible(restic_id: &str, snapshot: &SnapshotFile) -> SnapshotInfo {
         shards_failed: 0,
         written_by: String::new(),
         restic_id: Some(restic_id.to_owned()),
+        ..SnapshotInfo::default()
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, json};
-use snapkeep_drivers::{DriverError, ResourceInfo, Restoration, RestoreIndex};
+use snapkeep_drivers::{DriverError, ResourceInfo, ResourceKind, Restoration, RestoreIndex};
 use snapkeep_vault::{BlobId, Repository, Tree};
 
 use super::job::{self, IndexWork, RestoreWork};
@@ -156,6 +156,7 @@ impl Engine {
                 .iter()
                 .map(|index| index.target.name.clone())
                 .collect(),
+            collections: Vec::new(),
             shards_total,
             shards_successful: shards_total,
             shards_failed: 0,
@@ -293,7 +294,10 @@ fn prepare(
     let existing: Vec<ResourceInfo> = inner
         .driver
         .resources()
-        .map_err(|error| TargetError::Engine(EngineError::Internal(error.to_string())))?;
+        .map_err(|error| TargetError::Engine(EngineError::Internal(error.to_string())))?
+        .into_iter()
+        .filter(|resource| resource.kind == ResourceKind::Index)
+        .collect();
     let targets = targets(request, &existing)?;
     let root = root_tree(repository, row).map_err(TargetError::Engine)?;
     let unreadable = |reason: String| {

@@ -102,6 +102,7 @@ pub(super) fn check_existing(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use snapkeep_drivers::ResourceKind;
 
     fn request(indices: &[&str], rename: Option<(&str, &str)>) -> RestoreRequest {
         RestoreRequest {
@@ -114,6 +115,7 @@ mod tests {
 
     fn index(name: &str, open: bool, shards: u32, aliases: &[&str]) -> ResourceInfo {
         ResourceInfo {
+            kind: ResourceKind::Index,
             name: name.to_owned(),
             uuid: String::new(),
             open,

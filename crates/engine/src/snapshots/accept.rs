@@ -12,9 +12,10 @@ use crate::error::{EngineError, ReadonlyOperation};
 use crate::ids::new_uuid;
 use crate::jobs::{Activity, JobSpec, Outcome};
 use crate::model::{
-    CreateSnapshot, JobKind, SnapshotIndex, SnapshotInfo, SnapshotState, SnapshotTicket,
+    CreateSnapshot, JobKind, NameRules, ResourceKind, ResourceRef, SnapshotCollection,
+    SnapshotIndex, SnapshotInfo, SnapshotState, SnapshotTicket,
 };
-use crate::names::{check_snapshot_name, resolve_date_math};
+use crate::names::{check_free_name, check_snapshot_name, resolve_date_math};
 use crate::repositories::OpenVault;
 
 /// Version in snapshots.
@@ -26,7 +27,18 @@ impl Inner {
         &self,
         repository: &str,
         name: &str,
+        rules: NameRules,
     ) -> Result<String, EngineError> {
+        if rules == NameRules::Free {
+            return match check_free_name(name) {
+                Ok(()) => Ok(name.to_owned()),
+                Err(rule) => Err(EngineError::InvalidSnapshotName {
+                    repository: repository.to_owned(),
+                    snapshot: name.to_owned(),
+                    rule,
+                }),
+            };
+        }
         let resolved = resolve_date_math(name, self.config.clock.now_ms()).map_err(|error| {
             EngineError::InvalidDateMath {
                 name: name.to_owned(),
@@ -124,7 +136,7 @@ impl Engine {
         request: CreateSnapshot,
     ) -> Result<SnapshotTicket, EngineError> {
         let inner = &self.inner;
-        let name = inner.snapshot_name(repository, &request.name)?;
+        let name = inner.snapshot_name(repository, &request.name, request.naming)?;
         let vault = inner
             .writable_vault(repository, ReadonlyOperation::CreateSnapshot)
             .await?;
@@ -136,13 +148,21 @@ impl Engine {
             });
         }
         inner.refuse_existing(repository, &vault.id, &name).await?;
-        let indices = request.indices.clone();
+        let indices = request.indices.iter().map(ResourceRef::index);
+        let collections = request.collections.iter().map(ResourceRef::collection);
+        let resources: Vec<ResourceRef> = indices.chain(collections).collect();
         let capture = inner
             .blocking(move |inner| {
-                inner.driver.capture(&indices).map_err(|error| match error {
-                    DriverError::ResourceMissing(index) => EngineError::IndexMissing { index },
-                    other => EngineError::Internal(other.to_string()),
-                })
+                inner
+                    .driver
+                    .capture(&resources)
+                    .map_err(|error| match error {
+                        DriverError::ResourceMissing(index) => EngineError::IndexMissing { index },
+                        DriverError::CollectionMissing(collection) => {
+                            EngineError::CollectionMissing { collection }
+                        }
+                        other => EngineError::Internal(other.to_string()),
+                    })
             })
             .await?;
         let accepted = describe(inner, repository, &name, &request, capture.as_ref());
@@ -233,9 +253,29 @@ fn describe(
     request: &CreateSnapshot,
     capture: &dyn Capture,
 ) -> SnapshotInfo {
+    let collections: Vec<SnapshotCollection> = capture
+        .resources()
+        .iter()
+        .filter(|resource| resource.kind == ResourceKind::Collection)
+        .map(|resource| SnapshotCollection {
+            name: resource.name.clone(),
+            uuid: resource.uuid.clone(),
+            multi_tenant: resource
+                .collection
+                .as_ref()
+                .is_some_and(|collection| collection.multi_tenant),
+            shards: resource
+                .named_shards()
+                .iter()
+                .map(|shard| shard.name.clone())
+                .collect(),
+            ..SnapshotCollection::default()
+        })
+        .collect();
     let indices: Vec<SnapshotIndex> = capture
         .resources()
         .iter()
+        .filter(|resource| resource.kind == ResourceKind::Index)
         .map(|resource| SnapshotIndex {
             name: resource.name.clone(),
             uuid: resource.uuid.clone(),
@@ -251,8 +291,16 @@ fn describe(
         uuid: new_uuid(),
         state: SnapshotState::InProgress,
         reason: None,
-        shards_total: indices.iter().map(|index| index.shard_count).sum(),
+        shards_total: capture
+            .resources()
+            .iter()
+            .map(|resource| resource.shards)
+            .sum(),
         indices,
+        collections,
+        policy: request.policy.clone(),
+        cancelled: false,
+        locked_until_ms: None,
         include_global_state: request.include_global_state,
         partial: request.partial,
         metadata: request.metadata.clone(),

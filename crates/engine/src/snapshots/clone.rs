@@ -14,7 +14,7 @@ use crate::error::{EngineError, InUse, ReadonlyOperation};
 use crate::ids::new_uuid;
 use crate::jobs::{JobSpec, Outcome, RunningJob};
 use crate::layout::{CLUSTER_FILE, FORMAT, MANIFEST_FILE, Manifest, ShardResult};
-use crate::model::{JobKind, SnapshotInfo, SnapshotState};
+use crate::model::{JobKind, NameRules, SnapshotInfo, SnapshotState};
 use crate::repositories::OpenVault;
 
 impl Engine {
@@ -47,7 +47,7 @@ impl Engine {
         indices: &[String],
     ) -> Result<SnapshotInfo, EngineError> {
         let inner = &self.inner;
-        let target = inner.snapshot_name(repository, target)?;
+        let target = inner.snapshot_name(repository, target, NameRules::Elasticsearch)?;
         let vault = inner
             .writable_vault(repository, ReadonlyOperation::CreateSnapshot)
             .await?;

@@ -144,7 +144,7 @@ impl ContentWriter<'_> {
     ) -> Result<Shard, ContentError> {
         let capture = self
             .capture
-            .shard(&resource.name, number)
+            .shard(resource, number)
             .map_err(|error| ContentError::Engine(EngineError::Internal(error.to_string())))?;
         let work = self.plan_shard(number, capture.as_ref(), base, bases);
         if let Work::Read(read) = &work {

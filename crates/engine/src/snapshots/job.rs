@@ -245,6 +245,7 @@ pub(crate) fn failed(mut info: SnapshotInfo, reason: &str, now_ms: i64) -> Snaps
                 index_uuid: index.uuid.clone(),
                 shard,
                 reason: reason.to_owned(),
+                ..ShardFailure::default()
             })
         })
         .collect();

@@ -111,6 +111,7 @@ impl ShardFigures {
         let at_least = |expected: u64| expected.max(processed.bytes);
         ShardStatus {
             shard,
+            name: None,
             stage,
             incremental: FileStats {
                 files: value(&self.incremental_files),
@@ -268,6 +269,7 @@ impl RunningSnapshot {
             info: self.info(now_ms),
             phase,
             indices: self.index_statuses(now_ms),
+            collections: Vec::new(),
             throttled_ns: self.throttled_ns(),
             stored_bytes: self.stored_bytes(),
         }

@@ -95,6 +95,7 @@ fn of_finished(info: SnapshotInfo, manifest: &Manifest) -> SnapshotStatus {
                     };
                     ShardStatus {
                         shard: shard.shard,
+                        name: None,
                         stage,
                         incremental,
                         processed: incremental,
@@ -116,6 +117,7 @@ fn of_finished(info: SnapshotInfo, manifest: &Manifest) -> SnapshotStatus {
         info,
         phase,
         indices,
+        collections: Vec::new(),
         throttled_ns: manifest.throttled_ns,
         stored_bytes: manifest.stored_bytes,
     }
@@ -130,6 +132,7 @@ fn of_failed(info: SnapshotInfo) -> SnapshotStatus {
             shards: (0..index.shard_count)
                 .map(|shard| ShardStatus {
                     shard,
+                    name: None,
                     stage: ShardStage::Failure,
                     incremental: FileStats::default(),
                     processed: FileStats::default(),
@@ -150,6 +153,7 @@ fn of_failed(info: SnapshotInfo) -> SnapshotStatus {
         info,
         phase: SnapshotPhase::Failed,
         indices,
+        collections: Vec::new(),
         throttled_ns: 0,
         stored_bytes: 0,
     }

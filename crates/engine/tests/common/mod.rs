@@ -166,7 +166,7 @@ pub fn request(name: &str, indices: &[&str]) -> CreateSnapshot {
         indices: indices.iter().map(|index| (*index).to_owned()).collect(),
         partial: false,
         include_global_state: true,
-        metadata: None,
+        ..CreateSnapshot::default()
     }
 }
 

@@ -46,6 +46,7 @@ pub async fn create(request: EsRequest) -> EsResult {
         partial: wanted.partial,
         include_global_state: wanted.include_global_state,
         metadata: wanted.metadata,
+        ..CreateSnapshot::default()
     };
     let ticket = engine
         .create_snapshot(repository, create)

@@ -179,6 +179,7 @@ pub mod tests {
             shards_failed: 0,
             written_by: "0.1.0".into(),
             restic_id: None,
+            ..SnapshotInfo::default()
         }
     }
 

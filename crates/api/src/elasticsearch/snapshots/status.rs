@@ -263,6 +263,7 @@ mod tests {
             start_ms: 1_530_148_959_688,
             time_ms: 77,
             reason: None,
+            name: None,
         }
     }
 
@@ -280,6 +281,7 @@ mod tests {
                     shard(1, ShardStage::Done, 4),
                 ],
             }],
+            collections: Vec::new(),
             throttled_ns: 0,
             stored_bytes: 0,
         }
