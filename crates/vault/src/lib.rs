@@ -30,5 +30,7 @@ pub use maintenance::{
     RepairOptions, RepairReport,
 };
 pub use password::Password;
-pub use read::{ReadOptions, ReadStats, RestoreOptions, RestoreStats, VisitError};
+pub use read::{
+    BlobCache, FileReader, ReadOptions, ReadStats, RestoreOptions, RestoreStats, VisitError,
+};
 pub use repository::{BackupProgress, KeyInfo, Repository, RepositoryLock, RepositoryOptions};

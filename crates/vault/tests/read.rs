@@ -4,9 +4,10 @@
 mod common;
 
 use common::{Place, content};
+use snapkeep_vault::storage::FileKind;
 use snapkeep_vault::{
-    BackupOptions, BlobId, BytesSource, CancelFlag, FileSource, Node, NodeKind, Part, ReadOptions,
-    SnapshotFile, Time, Tree, VaultError,
+    BackupOptions, BlobCache, BlobId, BytesSource, CancelFlag, FileReader, FileSource, Node,
+    NodeKind, Part, ReadOptions, SnapshotFile, Time, Tree, VaultError,
 };
 use std::collections::HashMap;
 use std::fs;
@@ -198,4 +199,80 @@ fn files_are_found_by_path() {
     for path in ["sub/none", "none/file", "sub/file/deeper", ""] {
         assert!(find(path).is_none(), "{path}");
     }
+}
+
+/// A file of 40 blobs of several lengths, and its bytes.
+fn store_file(place: &Place) -> (Vec<BlobId>, Vec<u8>) {
+    let lengths = (0..40).map(|n| 700 * (n % 5 + 1));
+    let mut ids = Vec::new();
+    let mut bytes = Vec::new();
+    for (seed, length) in (0..).zip(lengths) {
+        ids.extend(store_blobs(place, seed..seed + 1, length));
+        bytes.extend(content(seed, length));
+    }
+    (ids, bytes)
+}
+
+#[test]
+fn a_file_can_be_read_at_any_position() {
+    let place = Place::new();
+    let (ids, bytes) = store_file(&place);
+    // Room for a few blobs only, so that most are read again and again.
+    let cache = BlobCache::new(place.repository.clone(), 8 << 10);
+    let file = FileReader::new(cache, ids).unwrap();
+    assert_eq!(file.size_bytes(), bytes.len() as u64);
+    let mut random = 12345_usize;
+    for _ in 0..500 {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let offset = (random >> 20) % (bytes.len() + 10);
+        let length = (random >> 8) % 9000;
+        let mut buffer = vec![0; length];
+        let read = file.read_at(offset as u64, &mut buffer).unwrap();
+        let expected = bytes.get(offset..).unwrap_or_default();
+        let expected = &expected[..expected.len().min(length)];
+        assert_eq!(&buffer[..read], expected, "{length} bytes at {offset}");
+    }
+    let mut whole = vec![0; bytes.len() + 1];
+    assert_eq!(file.read_at(0, &mut whole).unwrap(), bytes.len());
+    assert_eq!(whole[..bytes.len()], bytes);
+    assert_eq!(file.read_at(u64::MAX, &mut whole).unwrap(), 0);
+}
+
+#[test]
+fn many_readers_of_one_file_share_what_was_read() {
+    let place = Place::new();
+    let (ids, bytes) = store_file(&place);
+    let cache = BlobCache::new(place.repository.clone(), 1 << 20);
+    let file = FileReader::new(cache, ids).unwrap();
+    std::thread::scope(|scope| {
+        for reader in 0..4 {
+            let (file, bytes) = (&file, &bytes);
+            scope.spawn(move || {
+                let mut buffer = vec![0; 1000];
+                for offset in (reader * 100..bytes.len() - 1000).step_by(777) {
+                    assert_eq!(file.read_at(offset as u64, &mut buffer).unwrap(), 1000);
+                    assert_eq!(buffer, bytes[offset..offset + 1000]);
+                }
+            });
+        }
+    });
+    // All of it is in memory now: reading goes on though the packs are gone.
+    for pack in place.storage.list(FileKind::Data).unwrap() {
+        place.storage.delete(FileKind::Data, &pack.name).unwrap();
+    }
+    let mut whole = vec![0; bytes.len()];
+    file.read_at(0, &mut whole).unwrap();
+    assert_eq!(whole, bytes);
+}
+
+#[test]
+fn a_file_of_which_a_blob_is_nowhere_is_refused_at_once() {
+    let place = Place::new();
+    let mut ids = store_blobs(&place, 0..3, 3000);
+    ids.push(BlobId::of(b"nowhere"));
+    let cache = BlobCache::new(place.repository.clone(), 1 << 20);
+    let error = FileReader::new(cache, ids).unwrap_err();
+    assert!(matches!(error, VaultError::MissingBlob { .. }), "{error}");
 }

@@ -6,11 +6,13 @@ mod blobs;
 mod fetch;
 mod files;
 mod plan;
+mod random;
 mod restore;
 mod restore_files;
 mod trees;
 
 pub use blobs::{ReadOptions, ReadStats, VisitError};
+pub use random::{BlobCache, FileReader};
 pub use restore::{RestoreOptions, RestoreStats};
 
 pub(crate) use trees::TreeReader;
