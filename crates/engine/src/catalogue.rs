@@ -4,10 +4,14 @@
 //! driver reaches; SQLite is the one used here. Reads go through [`Catalogue::read`], everything else through
 //! [`Catalogue::write`], which never lets a transaction begin with a read that it later has to upgrade.
 
+mod audit;
+mod credentials;
+mod dialects;
 mod jobs;
 mod pool;
 mod recoveries;
 mod repositories;
+mod restores;
 mod snapshots;
 
 pub(crate) use jobs::{JobEnd, JobRow, NewJob};

@@ -15,8 +15,10 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use crate::audit::AuditLog;
 use crate::catalogue::Catalogue;
 use crate::config::EngineConfig;
+use crate::credentials::Keeper;
 use crate::error::EngineError;
 use crate::ids::new_uuid;
 use crate::jobs::Activity;
@@ -40,6 +42,10 @@ pub(crate) struct Inner {
     pub(crate) config: EngineConfig,
     pub(crate) driver: Arc<dyn DocumentDriver>,
     pub(crate) catalogue: Catalogue,
+    /// Who may do what.
+    pub(crate) keeper: Keeper,
+    /// Who did what.
+    pub(crate) audit: AuditLog,
     pub(crate) vaults: Vaults,
     pub(crate) runtime: Handle,
     /// This process, as owner of jobs.
@@ -96,10 +102,13 @@ impl Engine {
         let lock = lock_data_dir(&config.data_dir)?;
         let password = load_or_create_password(&config.data_dir)?;
         let catalogue = Catalogue::open(&config.data_dir.join("catalogue.sqlite")).await?;
+        let keeper = Keeper::load(&catalogue, config.data_dir.clone()).await?;
         let runtime = Handle::current();
         let inner = Arc::new(Inner {
             vaults: Vaults::new(password, &config, runtime.clone()),
             driver,
+            keeper,
+            audit: AuditLog::new(&config.data_dir),
             catalogue,
             runtime,
             owner: new_uuid(),
@@ -128,6 +137,9 @@ impl Engine {
         }
         self.inner.closing.cancel();
         self.inner.workers.stop(CANCEL_GRACE).await;
+        if let Err(error) = self.inner.audit.flush(&self.inner).await {
+            tracing::error!(%error, "the last records of the audit log are in audit.jsonl only");
+        }
         self.inner.catalogue.close().await;
     }
 

@@ -9,11 +9,13 @@
 // Errors carry all that a dialect needs to word them, and are rare: their size does not matter.
 #![allow(clippy::result_large_err)]
 
+mod audit;
 pub mod bytesize;
 mod catalogue;
 mod clock;
 mod config;
 pub mod credentials;
+mod dialects;
 mod engine;
 mod error;
 mod ids;
@@ -30,6 +32,7 @@ pub mod selection;
 mod snapshots;
 mod workers;
 
+pub use audit::{AuditOutcome, AuditQuery, AuditRecord, MAX_AUDIT_PAGE};
 pub use clock::Clock;
 pub use config::{DEFAULT_BYTES_PER_SEC, EngineConfig, MAX_CONCURRENT_OPERATIONS};
 pub use engine::Engine;

@@ -16,6 +16,9 @@ use crate::model::WorkerInfo;
 /// Starts them all.
 pub(crate) fn start(inner: &Arc<Inner>) {
     inner.workers.spawn(inner, progress::ProgressWorker);
+    inner
+        .workers
+        .spawn(inner, crate::audit::AuditWorker::default());
     inner.workers.spawn(inner, rescan::RescanWorker::default());
     inner.workers.spawn(inner, prune::PruneWorker::default());
 }

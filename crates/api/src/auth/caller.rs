@@ -9,6 +9,8 @@ use http::Extensions;
 use http::request::Parts;
 use snapkeep_engine::credentials::{Limits, Principal, Role};
 
+use super::trail::Trail;
+
 /// What a call does, in ascending order of what it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
@@ -181,18 +183,28 @@ pub struct Caller {
     principal: Option<Arc<Principal>>,
     method: Method,
     address: Option<IpAddr>,
+    trail: Trail,
 }
+
+/// Where a connection comes from; the listener puts it into the extensions of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddress(pub IpAddr);
 
 impl Caller {
     /// Who may do everything: credentials are off, or an offline command works on the data itself.
     pub fn local_admin() -> Self {
+        Self::local_admin_from(None)
+    }
+
+    /// [`Self::local_admin`], with where the connection comes from.
+    pub fn local_admin_from(address: Option<IpAddr>) -> Self {
         let principal = Principal {
             id: "local".to_owned(),
             name: "local".to_owned(),
             role: Role::Admin,
             limits: Limits::default(),
         };
-        Self::new(principal, Method::Local, None)
+        Self::new(principal, Method::Local, address)
     }
 
     /// Who may do nothing: the request did not pass the middleware.
@@ -201,6 +213,7 @@ impl Caller {
             principal: None,
             method: Method::Local,
             address: None,
+            trail: Trail::default(),
         }
     }
 
@@ -210,6 +223,7 @@ impl Caller {
             principal: Some(Arc::new(principal)),
             method,
             address,
+            trail: Trail::default(),
         }
     }
 
@@ -236,6 +250,10 @@ impl Caller {
     /// Where the connection comes from.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
+    }
+
+    pub(super) fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     /// Whether an index or collection may be seen: lists leave out those that may not.
@@ -271,6 +289,7 @@ impl Caller {
             Some(principal) => shortfall(principal, &need),
             None => Some(Shortfall::Role(need.action.role())),
         };
+        self.trail.note(&need, shortfall.is_some());
         match shortfall {
             None => Ok(()),
             Some(shortfall) => Err(Denied {

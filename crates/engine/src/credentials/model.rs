@@ -1,9 +1,11 @@
-//! Roles, limits and principals.
+//! Roles, limits, principals and credentials.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use super::secret::Secret;
 
 /// What a principal may do. Each role may do what the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -124,6 +126,113 @@ pub struct Principal {
     pub role: Role,
     /// What it is confined to.
     pub limits: Limits,
+}
+
+/// What a credential is proved with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A name and a password, for `Basic` and for obtaining tokens.
+    Password,
+    /// An id and a random key, for `ApiKey` and `Bearer`.
+    ApiKey,
+    /// An access key and its secret, for signed requests.
+    AccessKey,
+}
+
+impl Kind {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Password, Self::ApiKey, Self::AccessKey];
+
+    /// The word for it: `password`, `api_key` or `access_key`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::ApiKey => "api_key",
+            Self::AccessKey => "access_key",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| format!("[{text}] is no kind of credential"))
+    }
+}
+
+/// A credential, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// Its name.
+    pub name: String,
+    /// What it is proved with.
+    pub kind: Kind,
+    /// What the secret is presented with: the name, the id of the API key, the access key.
+    pub key_id: String,
+    /// What it allows.
+    pub role: Role,
+    /// What it is confined to.
+    pub limits: Limits,
+    /// When it was made, ms since 1970.
+    pub created_ms: i64,
+    /// When its secret was last changed, ms since 1970.
+    pub rotated_ms: i64,
+}
+
+impl Credential {
+    /// Whoever proves it.
+    pub fn principal(&self) -> Principal {
+        Principal {
+            id: self.key_id.clone(),
+            name: self.name.clone(),
+            role: self.role,
+            limits: self.limits.clone(),
+        }
+    }
+}
+
+/// A credential to make.
+#[derive(Debug)]
+pub struct NewCredential {
+    /// Its name.
+    pub name: String,
+    /// What it is proved with.
+    pub kind: Kind,
+    /// What it allows.
+    pub role: Role,
+    /// What it is confined to.
+    pub limits: Limits,
+    /// The password, for a [`Kind::Password`]; none: one is generated.
+    pub password: Option<Secret>,
+}
+
+/// A credential with its new secret, which is never told again.
+#[derive(Debug)]
+pub struct Issued {
+    /// The credential.
+    pub credential: Credential,
+    /// The password, API key or secret of the access key.
+    pub secret: Secret,
+}
+
+/// A token that was issued.
+#[derive(Debug)]
+pub struct Token {
+    /// What to send.
+    pub secret: Secret,
+    /// Until when it is good, ms since 1970.
+    pub expires_ms: i64,
 }
 
 #[cfg(test)]
