@@ -13,3 +13,6 @@ pub(crate) use activity::Activity;
 pub(crate) use lifecycle::{JobSpec, Outcome};
 pub(crate) use recover::recover;
 pub(crate) use running::RunningJob;
+
+/// The reason that a job cancelled by a client ends with.
+pub(crate) const CANCELLED_ON_REQUEST: &str = "cancelled on request";

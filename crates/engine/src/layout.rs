@@ -7,6 +7,9 @@
 //! /indices/<index>/<shard>/shard.json             [`ShardDescription`]
 //! /indices/<index>/<shard>/docs-<first>.ndjson    documents of a segment, one a line
 //! /indices/<index>/<shard>/gone-<first>.ndjson    copies in older segments that died until this one was written
+//! /collections/<Class>/class.json                 [`CollectionDescription`]
+//! /collections/<Class>/<shard>/shard.json         [`ShardDescription`]; the directory is named by [`shard_directory`]
+//! /collections/<Class>/<shard>/objects-<first>.ndjson, vectors-<first>.f32, gone-<first>.ndjson
 //! ```
 //!
 //! Segments are written once and shared by all later snapshots. A document copy counts when no gone file lists its number.
@@ -16,8 +19,10 @@ mod manifest;
 mod shard;
 
 pub(crate) use manifest::{
-    FORMAT, IndexManifest, MANIFEST_FILE, Manifest, ManifestError, ShardManifest, ShardResult,
+    COLLECTIONS_FORMAT, FORMAT, MANIFEST_FILE, Manifest, ManifestError, ResourceManifest,
+    ShardManifest, ShardResult,
 };
 pub(crate) use shard::{
-    CLUSTER_FILE, GlobalState, INDEX_FILE, IndexDescription, SHARD_FILE, Segment, ShardDescription,
+    CLASS_FILE, CLUSTER_FILE, CollectionDescription, GlobalState, INDEX_FILE, IndexDescription,
+    SHARD_FILE, Segment, SegmentPart, ShardDescription, shard_directory,
 };

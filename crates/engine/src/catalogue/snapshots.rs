@@ -158,6 +158,12 @@ impl WriteTransaction<'_> {
             .execute(&mut *self.transaction)
             .await
             .map_err(failed("forget a snapshot"))?;
+        sqlx::query("DELETE FROM restores WHERE vault = $1 AND snapshot_uuid = $2")
+            .bind(vault.to_owned())
+            .bind(uuid.to_owned())
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(failed("forget the restore of a snapshot"))?;
         Ok(())
     }
 }

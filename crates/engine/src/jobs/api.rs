@@ -2,6 +2,7 @@
 
 use tokio::sync::broadcast;
 
+use super::CANCELLED_ON_REQUEST;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::model::{JobEvent, JobInfo};
@@ -53,7 +54,7 @@ impl Engine {
         let running = self.inner.activity().jobs.get(id).cloned();
         match running {
             Some(running) => {
-                running.cancel("cancelled on request");
+                running.cancel(CANCELLED_ON_REQUEST);
                 Ok(running.info())
             }
             None => self.job(id).await,

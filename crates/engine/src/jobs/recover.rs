@@ -25,6 +25,10 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<(), EngineError> {
         .catalogue
         .fail_unfinished_recoveries(REASON, now_ms)
         .await?;
+    inner
+        .catalogue
+        .fail_unfinished_restores(REASON, now_ms)
+        .await?;
     for row in rows {
         tracing::warn!(
             job = row.info.id,

@@ -3,6 +3,7 @@
 //! A document is `{"_id":…,"_routing":…,"_version":…,"_seq_no":…,"_source":…}` and a line feed; `_routing` only where given. The
 //! source stands at the end, byte for byte. Line feeds and carriage returns in it (they can only be white space of JSON) are
 //! written as blanks; `_source_lf` and `_source_cr` before it then list where they were, so that the bytes come back.
+//! An object with vectors has `_vectors` before its source: how many bytes they take in the vectors file.
 //! A dead copy is `{"_id":…,"_seq_no":…}`.
 
 use std::borrow::Cow;
@@ -30,6 +31,10 @@ pub(crate) fn write_document(document: &LiveDocument<'_>, line: &mut Vec<u8>) {
     write_number(document.version, line);
     line.extend_from_slice(b",\"_seq_no\":");
     write_number(document.seq_no, line);
+    if !document.vectors.is_empty() {
+        line.extend_from_slice(b",\"_vectors\":");
+        write_number(document.vectors.len() as u64, line);
+    }
     // The one pass that finds no line break is what nearly every document costs.
     if document
         .source
@@ -117,15 +122,19 @@ struct Header<'a> {
     version: u64,
     #[serde(rename = "_seq_no")]
     seq_no: u64,
+    #[serde(default, rename = "_vectors")]
+    vectors: usize,
     #[serde(default, rename = "_source_lf")]
     source_lf: Vec<usize>,
     #[serde(default, rename = "_source_cr")]
     source_cr: Vec<usize>,
 }
 
-/// Reads documents from `text`, which consists of whole lines; those that `is_dead` are passed over.
+/// Reads documents from `text`, which consists of whole lines, and their vectors from `vectors`, which must hold exactly those;
+/// documents that `is_dead` are passed over.
 pub(crate) fn read_documents(
     text: &[u8],
+    mut vectors: &[u8],
     is_dead: impl Fn(u64) -> bool,
     documents: &mut Vec<LoadedDocument>,
 ) -> Result<(), LineError> {
@@ -138,6 +147,10 @@ pub(crate) fn read_documents(
         header.push(b'}');
         let parsed: Header<'_> =
             serde_json::from_slice(&header).map_err(|error| damaged(line, &error.to_string()))?;
+        let (own, rest) = vectors
+            .split_at_checked(parsed.vectors)
+            .ok_or_else(|| damaged(line, "its vectors are cut off"))?;
+        vectors = rest;
         if is_dead(parsed.seq_no) {
             continue;
         }
@@ -158,8 +171,14 @@ pub(crate) fn read_documents(
             version: parsed.version,
             seq_no: parsed.seq_no,
             source,
-            vectors: Vec::new(),
+            vectors: own.to_vec(),
         });
+    }
+    if !vectors.is_empty() {
+        return Err(LineError(format!(
+            "{} bytes of vectors belong to no object",
+            vectors.len()
+        )));
     }
     Ok(())
 }
@@ -233,6 +252,34 @@ mod tests {
     }
 
     #[test]
+    fn vectors_stand_in_another_file_and_their_length_in_the_line() {
+        let vectors = [0u8, 0, 128, 63, 0, 0, 0, 64];
+        let object = LiveDocument {
+            id: "a",
+            routing: None,
+            version: 1,
+            seq_no: 0,
+            source: b"{}",
+            vectors: &vectors,
+        };
+        let plain = LiveDocument {
+            id: "b",
+            seq_no: 1,
+            vectors: &[],
+            ..object
+        };
+        let text = line_of(&object) + &line_of(&plain) + &line_of(&object);
+        assert!(text.starts_with(
+            "{\"_id\":\"a\",\"_version\":1,\"_seq_no\":0,\"_vectors\":8,\"_source\":{}}\n"
+        ));
+        let mut documents = Vec::new();
+        let both = [vectors, [9; 8]].concat();
+        read_documents(text.as_bytes(), &both, |_| false, &mut documents).unwrap();
+        let read: Vec<&[u8]> = documents.iter().map(|object| &object.vectors[..]).collect();
+        assert_eq!(read, [&vectors[..], &[], &[9; 8]]);
+    }
+
+    #[test]
     fn line_breaks_in_a_source_come_back() {
         let source = b"\n{\r\n \"a\": 1\n}\n ";
         let document = LiveDocument {
@@ -247,7 +294,7 @@ mod tests {
         assert_eq!(line.matches('\n').count(), 1);
         serde_json::from_str::<serde_json::Value>(&line).unwrap();
         let mut documents = Vec::new();
-        read_documents(line.as_bytes(), |_| false, &mut documents).unwrap();
+        read_documents(line.as_bytes(), &[], |_| false, &mut documents).unwrap();
         assert_eq!(documents[0].source, source);
     }
 
@@ -261,7 +308,7 @@ mod tests {
             "{\"_id\":\"a\",\"_version\":1,\"_seq_no\":0,\"_source\":{}}",
         ] {
             assert!(
-                read_documents(text.as_bytes(), |_| false, &mut documents).is_err(),
+                read_documents(text.as_bytes(), &[], |_| false, &mut documents).is_err(),
                 "{text}"
             );
         }
@@ -277,28 +324,34 @@ mod tests {
             seq_no in any::<u64>(),
             value in ".{0,40}",
             blanks in "[ \n\r\t]{0,5}",
+            vectors in proptest::collection::vec(any::<u8>(), 0..40),
         ) {
             let source = format!("{blanks}{{{blanks}\"k\":{}{blanks}}}{blanks}", serde_json::Value::from(value));
             let document = LiveDocument {
-                id: &id, routing: routing.as_deref(), version, seq_no, source: source.as_bytes(), vectors: &[],
+                id: &id, routing: routing.as_deref(), version, seq_no, source: source.as_bytes(), vectors: &vectors,
             };
             let line = line_of(&document);
             let mut documents = Vec::new();
-            read_documents(line.as_bytes(), |_| false, &mut documents).unwrap();
+            read_documents(line.as_bytes(), &vectors, |_| false, &mut documents).unwrap();
             let expected =
                 LoadedDocument {
-                    id: id.clone(), routing: routing.clone(), version, seq_no, source: source.into_bytes(), vectors: Vec::new(),
+                    id: id.clone(), routing: routing.clone(), version, seq_no, source: source.into_bytes(), vectors: vectors.clone(),
                 };
             prop_assert_eq!(&documents, &[expected]);
             documents.clear();
-            read_documents(line.as_bytes(), |dead| dead == seq_no, &mut documents).unwrap();
+            read_documents(line.as_bytes(), &vectors, |dead| dead == seq_no, &mut documents).unwrap();
             prop_assert!(documents.is_empty());
+            let longer = [&vectors[..], &[0]].concat();
+            prop_assert!(read_documents(line.as_bytes(), &longer, |_| false, &mut documents).is_err());
+            if let Some(shorter) = vectors.len().checked_sub(1) {
+                prop_assert!(read_documents(line.as_bytes(), &vectors[..shorter], |_| false, &mut documents).is_err());
+            }
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(text in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut documents = Vec::new();
-            let _ = read_documents(&text, |_| false, &mut documents);
+            let _ = read_documents(&text, &[], |_| false, &mut documents);
             let _ = read_gone(&text, &mut |_| {});
         }
     }

@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use snapkeep_drivers::{CapturedResource, ChangeToken};
+use snapkeep_drivers::{
+    CapturedCollection, CapturedResource, ChangeToken, CollectionShard, ResourceKind,
+};
 
 use crate::model::FileStats;
 
 /// Name of the description of an index.
 pub(crate) const INDEX_FILE: &str = "index.json";
+/// Name of the description of a collection.
+pub(crate) const CLASS_FILE: &str = "class.json";
 /// Name of the description of a shard.
 pub(crate) const SHARD_FILE: &str = "shard.json";
 /// Name of the file with the global state.
@@ -23,6 +27,52 @@ pub(crate) struct IndexDescription {
     pub(crate) resource: CapturedResource,
 }
 
+/// `class.json`: what to make the collection from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CollectionDescription {
+    /// [`super::COLLECTIONS_FORMAT`].
+    pub(crate) format: u32,
+    pub(crate) name: String,
+    pub(crate) uuid: String,
+    pub(crate) multi_tenant: bool,
+    pub(crate) created_ms: i64,
+    /// As the driver gave it.
+    pub(crate) class: Value,
+    pub(crate) aliases: Vec<String>,
+    /// Shards or tenants in the order of their numbers.
+    pub(crate) shards: Vec<CollectionShard>,
+}
+
+impl CollectionDescription {
+    /// Describes a captured collection.
+    pub(crate) fn of(resource: &CapturedResource, collection: &CapturedCollection) -> Self {
+        Self {
+            format: super::COLLECTIONS_FORMAT,
+            name: resource.name.clone(),
+            uuid: resource.uuid.clone(),
+            multi_tenant: collection.multi_tenant,
+            created_ms: collection.created_ms,
+            class: collection.class.clone(),
+            aliases: resource.aliases.keys().cloned().collect(),
+            shards: collection.shards.clone(),
+        }
+    }
+}
+
+/// The directory of a shard of a collection: its name, with everything but letters, digits, `_` and `-` of ASCII written as `%` and
+/// two hexadecimal digits for each byte.
+pub(crate) fn shard_directory(name: &str) -> String {
+    let mut directory = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') {
+            directory.push(char::from(byte));
+        } else {
+            directory.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    directory
+}
+
 /// `cluster.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GlobalState {
@@ -36,7 +86,7 @@ pub(crate) struct GlobalState {
 /// unchanged one costs a reference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ShardDescription {
-    /// [`super::FORMAT`].
+    /// [`super::FORMAT`], of a shard of a collection [`super::COLLECTIONS_FORMAT`].
     pub(crate) format: u32,
     /// Live documents.
     pub(crate) documents: u64,
@@ -64,12 +114,39 @@ pub(crate) struct Segment {
     pub(crate) gone: u64,
     /// Bytes of the gone file.
     pub(crate) gone_bytes: u64,
+    /// Bytes of the vectors file; 0 = there is no such file.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) vector_bytes: u64,
+    /// How the files of a collection can be read in pieces: both are cut into blobs at the end of each part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parts: Vec<SegmentPart>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A stretch of a segment: so many lines, their bytes, and the bytes of the vectors that belong to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentPart {
+    pub(crate) documents: u64,
+    pub(crate) bytes: u64,
+    pub(crate) vector_bytes: u64,
 }
 
 impl Segment {
-    /// Name of its docs file.
-    pub(crate) fn docs_file(&self) -> String {
-        format!("docs-{:012}.ndjson", self.first_seq_no)
+    /// Name of the file of documents or objects.
+    pub(crate) fn docs_file(&self, kind: ResourceKind) -> String {
+        let what = match kind {
+            ResourceKind::Index => "docs",
+            ResourceKind::Collection => "objects",
+        };
+        format!("{what}-{:012}.ndjson", self.first_seq_no)
+    }
+
+    /// Name of its vectors file.
+    pub(crate) fn vectors_file(&self) -> String {
+        format!("vectors-{:012}.f32", self.first_seq_no)
     }
 
     /// Name of its gone file.
@@ -78,17 +155,20 @@ impl Segment {
     }
 
     /// Names and sizes of the files it has.
-    pub(crate) fn files(&self) -> Vec<(String, u64)> {
-        let docs = (self.documents > 0).then(|| (self.docs_file(), self.bytes));
+    pub(crate) fn files(&self, kind: ResourceKind) -> Vec<(String, u64)> {
+        let docs = (self.documents > 0).then(|| (self.docs_file(kind), self.bytes));
+        let vectors = (self.vector_bytes > 0).then(|| (self.vectors_file(), self.vector_bytes));
         let gone = (self.gone > 0).then(|| (self.gone_file(), self.gone_bytes));
-        docs.into_iter().chain(gone).collect()
+        docs.into_iter().chain(vectors).chain(gone).collect()
     }
 
     /// Files and bytes of it.
     pub(crate) fn stats(&self) -> FileStats {
         FileStats {
-            files: u64::from(self.documents > 0) + u64::from(self.gone > 0),
-            bytes: self.bytes + self.gone_bytes,
+            files: u64::from(self.documents > 0)
+                + u64::from(self.vector_bytes > 0)
+                + u64::from(self.gone > 0),
+            bytes: self.bytes + self.vector_bytes + self.gone_bytes,
         }
     }
 }
@@ -134,7 +214,7 @@ mod tests {
             (2, 4, 2)
         );
         assert_eq!(
-            shard.segments[1].files()[1],
+            shard.segments[1].files(ResourceKind::Index)[1],
             ("gone-000000000003.ndjson".to_owned(), 48)
         );
         assert_eq!(
@@ -150,6 +230,45 @@ mod tests {
         assert_eq!(index.resource.settings["index.number_of_replicas"], "1");
     }
 
+    /// As the first release with collections writes them.
+    #[test]
+    fn descriptions_of_collections_stay_readable() {
+        let sample = include_str!("../../tests/samples/collection-shard-format-2.json");
+        let shard: ShardDescription = serde_json::from_str(sample).unwrap();
+        let parts: Vec<u64> = shard.segments[0]
+            .parts
+            .iter()
+            .map(|part| part.vector_bytes)
+            .collect();
+        assert_eq!(parts, [16, 8]);
+        assert_eq!(
+            format!("{}\n", serde_json::to_string_pretty(&shard).unwrap()),
+            sample
+        );
+        let sample = include_str!("../../tests/samples/class-format-2.json");
+        let class: CollectionDescription = serde_json::from_str(sample).unwrap();
+        assert_eq!(class.shards[1].status, snapkeep_drivers::TenantStatus::Cold);
+        assert_eq!(
+            format!("{}\n", serde_json::to_string_pretty(&class).unwrap()),
+            sample
+        );
+    }
+
+    #[test]
+    fn shards_of_collections_get_directories_that_are_file_names() {
+        assert_eq!(shard_directory("tenant-1_A"), "tenant-1_A");
+        assert_eq!(shard_directory(".."), "%2E%2E");
+        assert_eq!(shard_directory("a/b%é"), "a%2Fb%25%C3%A9");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn different_shards_get_different_directories(one in ".{0,12}", other in ".{0,12}") {
+            proptest::prop_assert_eq!(one == other, shard_directory(&one) == shard_directory(&other));
+            proptest::prop_assert!(!shard_directory(&one).contains(['/', '.']));
+        }
+    }
+
     #[test]
     fn files_are_named_by_the_first_number_so_that_they_sort() {
         let segment = |first_seq_no| Segment {
@@ -160,9 +279,16 @@ mod tests {
             longest_line_bytes: 10,
             gone: 0,
             gone_bytes: 0,
+            vector_bytes: 0,
+            parts: Vec::new(),
         };
-        assert_eq!(segment(0).docs_file(), "docs-000000000000.ndjson");
-        assert!(segment(9).docs_file() < segment(10).docs_file());
+        let name = |first| segment(first).docs_file(ResourceKind::Index);
+        assert_eq!(name(0), "docs-000000000000.ndjson");
+        assert!(name(9) < name(10));
+        assert_eq!(
+            segment(7).docs_file(ResourceKind::Collection),
+            "objects-000000000007.ndjson"
+        );
         assert_eq!(segment(300_000).gone_file(), "gone-000000300000.ndjson");
         assert_eq!(
             segment(0).stats(),

@@ -1,11 +1,13 @@
 //! Accepting a restore: everything that can be wrong with the request is told before the store is touched.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, json};
 use snapkeep_drivers::{DriverError, ResourceInfo, ResourceKind, Restoration, RestoreIndex};
 use snapkeep_vault::{BlobId, Repository, Tree};
 
+use super::collections::{self, CollectionWork};
 use super::job::{self, IndexWork, RestoreWork};
 use super::running::{RecoveryFigures, RunningRestore};
 use super::settings::transform;
@@ -15,12 +17,15 @@ use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, InUse, RestoreProblem};
 use crate::ids::new_uuid;
 use crate::jobs::JobSpec;
-use crate::layout::{CLUSTER_FILE, GlobalState, INDEX_FILE, IndexDescription, Manifest};
+use crate::layout::{
+    CLUSTER_FILE, GlobalState, INDEX_FILE, IndexDescription, Manifest, ShardResult,
+};
 use crate::model::{
-    JobKind, RecoverySource, RestoreInfo, RestoreRequest, RestoreTicket, SnapshotState,
+    JobKind, RecoverySource, ResourceRef, RestoreInfo, RestoreRequest, RestoreRun, RestoreStage,
+    RestoreState, RestoreTicket, SnapshotState,
 };
 use crate::names::IndexNameRule;
-use crate::snapshots::base::find_node;
+use crate::snapshots::base::{find_node, folder_of};
 
 /// Largest description of an index or of the global state that is read, bytes.
 const MAX_DESCRIPTION_BYTES: u64 = 256 << 20;
@@ -115,11 +120,15 @@ impl Engine {
         let inner = &self.inner;
         let engine = TargetError::Engine;
         let (of_read, read_row) = (Arc::clone(vault), row.clone());
-        let (prepared, global_state) = inner
+        let on_conflict = request.on_conflict;
+        let (prepared, collections, global_state) = inner
             .blocking(move |inner| {
                 Ok(
-                    prepare(inner, &of_read.repository, &read_row, &manifest, &request)
-                        .map(|prepared| (prepared, request.include_global_state)),
+                    prepare(inner, &of_read.repository, &read_row, &manifest, &request).map(
+                        |(indices, collections)| {
+                            (indices, collections, request.include_global_state)
+                        },
+                    ),
                 )
             })
             .await
@@ -131,32 +140,45 @@ impl Engine {
         };
         let restore_uuid = new_uuid();
         let now_ms = inner.config.clock.now_ms();
+        let figures_of = |source: &str, target: &str, shards: u32| -> Vec<Arc<RecoveryFigures>> {
+            let source = RecoverySource {
+                repository: repository.to_owned(),
+                snapshot: row.info.name.clone(),
+                index: source.to_owned(),
+                restore_uuid: restore_uuid.clone(),
+                version: row.info.written_by.clone(),
+            };
+            (0..shards)
+                .map(|shard| RecoveryFigures::new(target, shard, source.clone(), now_ms))
+                .collect()
+        };
         let figures: Vec<Vec<Arc<RecoveryFigures>>> = prepared
             .iter()
             .map(|index| {
-                let source = RecoverySource {
-                    repository: repository.to_owned(),
-                    snapshot: row.info.name.clone(),
-                    index: index.target.source.clone(),
-                    restore_uuid: restore_uuid.clone(),
-                    version: row.info.written_by.clone(),
-                };
-                let shards = 0..index.restore.shards;
-                shards
-                    .map(|shard| {
-                        RecoveryFigures::new(&index.target.name, shard, source.clone(), now_ms)
-                    })
-                    .collect()
+                let Target { source, name } = &index.target;
+                figures_of(source, name, index.restore.shards)
             })
             .collect();
-        let shards_total = prepared.iter().map(|index| index.restore.shards).sum();
+        let collection_figures: Vec<Vec<Arc<RecoveryFigures>>> = collections
+            .iter()
+            .map(|work| figures_of(&work.source, &work.target.name, work.shards.len() as u32))
+            .collect();
+        let shards_total = figures
+            .iter()
+            .chain(&collection_figures)
+            .map(Vec::len)
+            .sum::<usize>();
+        let shards_total = u32::try_from(shards_total).unwrap_or(u32::MAX);
         let planned = RestoreInfo {
             snapshot: row.info.name.clone(),
             indices: prepared
                 .iter()
                 .map(|index| index.target.name.clone())
                 .collect(),
-            collections: Vec::new(),
+            collections: collections
+                .iter()
+                .map(|work| work.target.name.clone())
+                .collect(),
             shards_total,
             shards_successful: shards_total,
             shards_failed: 0,
@@ -176,18 +198,43 @@ impl Engine {
             repository,
             vault: &vault.id,
             subject: &row.info.name,
-            input: json!({ "vault": vault.id, "restore_uuid": restore_uuid, "indices": planned.indices }),
+            input: json!({
+                "vault": vault.id, "restore_uuid": restore_uuid, "indices": planned.indices,
+                "collections": planned.collections,
+            }),
+        };
+        let indices = planned.indices.iter().map(ResourceRef::index);
+        let made = planned.collections.iter().map(ResourceRef::collection);
+        let mut run = RestoreRun {
+            uuid: restore_uuid.clone(),
+            job_id: String::new(),
+            repository: repository.to_owned(),
+            snapshot: row.info.name.clone(),
+            state: RestoreState::Running {
+                stage: RestoreStage::Queued,
+            },
+            error: None,
+            start_ms: now_ms,
+            end_ms: None,
+            resources: indices.chain(made).collect(),
+            conflicts: Vec::new(),
+            bytes_done: 0,
+            bytes_total: 0,
         };
         let mut running = None;
         let job = inner
             .begin_job(
                 spec,
                 |activity, job| {
+                    run.job_id = job.id();
                     let new = RunningRestore::new(
                         Arc::clone(job),
                         Arc::clone(vault),
+                        row.info.uuid.clone(),
                         planned.clone(),
                         figures,
+                        collection_figures,
+                        run,
                     );
                     activity
                         .restores
@@ -214,10 +261,15 @@ impl Engine {
         if let Err(error) = inner.catalogue.put_recoveries(&running.recoveries()).await {
             tracing::warn!(%error, "recoveries could not be noted");
         }
+        if let Err(error) = note_run(inner, &running).await {
+            tracing::warn!(%error, "a restore could not be noted");
+        }
         let work = RestoreWork {
             restore_uuid,
             snapshot_uuid: row.info.uuid,
             indices: begun.into_iter().zip(restorations).collect(),
+            collections,
+            on_conflict,
             global_state,
         };
         job::spawn(inner, running, work);
@@ -242,6 +294,15 @@ impl Engine {
             })
             .await
     }
+}
+
+/// Notes a restore that begins, so that it is known after a restart.
+async fn note_run(inner: &Inner, running: &RunningRestore) -> Result<(), EngineError> {
+    let mut write = inner.catalogue.write().await?;
+    write
+        .put_restore(&running.vault.id, &running.snapshot_uuid, &running.run())
+        .await?;
+    write.commit().await
 }
 
 fn root_tree(repository: &Repository, row: &SnapshotRow) -> Result<Tree, EngineError> {
@@ -271,14 +332,14 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(
         .map_err(|error| format!("{name} in the snapshot is damaged: {error}"))
 }
 
-/// Checks names, targets and settings, and reads the descriptions of the indices. Blocks.
+/// Checks names, targets and settings, and reads the descriptions of the indices and collections. Blocks.
 fn prepare(
     inner: &Inner,
     repository: &Repository,
     row: &SnapshotRow,
     manifest: &Manifest,
     request: &RestoreRequest,
-) -> Result<Vec<Prepared>, TargetError> {
+) -> Result<(Vec<Prepared>, Vec<CollectionWork>), TargetError> {
     for name in &request.indices {
         let Some(index) = manifest.indices.iter().find(|index| index.name == *name) else {
             return Err(TargetError::Engine(EngineError::IndexMissing {
@@ -306,8 +367,20 @@ fn prepare(
             reason,
         })
     };
-    let indices = subtree(repository, &root, "indices").map_err(unreadable)?;
+    let collections = collections::prepare(repository, &root, manifest, request)?;
     let mut prepared = Vec::new();
+    if targets.is_empty() {
+        return Ok((prepared, collections));
+    }
+    let folder = folder_of(ResourceKind::Index);
+    let indices = subtree(repository, &root, folder).map_err(unreadable)?;
+    let failed: HashSet<(&str, u32)> = manifest
+        .indices
+        .iter()
+        .flat_map(|index| index.shards.iter().map(move |shard| (index, shard)))
+        .filter(|(_, shard)| matches!(shard.result, ShardResult::Failed { .. }))
+        .map(|(index, shard)| (index.name.as_str(), shard.shard))
+        .collect();
     for target in targets {
         let tree = subtree(repository, &indices, &target.source).map_err(unreadable)?;
         let description: IndexDescription =
@@ -330,7 +403,7 @@ fn prepare(
         for shard in 0..resource.shards {
             let node = find_node(&tree, &shard.to_string()).filter(|node| node.subtree.is_some());
             // Only a shard that is told to have failed may be missing.
-            if node.is_none() && !manifest.is_failed_shard(&target.source, shard) {
+            if node.is_none() && !failed.contains(&(target.source.as_str(), shard)) {
                 return Err(unreadable(format!(
                     "shard {shard} of index {} is missing in the snapshot",
                     target.source
@@ -351,7 +424,7 @@ fn prepare(
             work: IndexWork { shards },
         });
     }
-    Ok(prepared)
+    Ok((prepared, collections))
 }
 
 pub(super) fn subtree(repository: &Repository, tree: &Tree, name: &str) -> Result<Tree, String> {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use snapkeep_drivers::Restoration;
 use snapkeep_vault::Node;
 
-use super::load::load_index;
+use super::collections::{self, CollectionWork};
+use super::load::Loading;
 use super::running::RunningRestore;
 use crate::engine::Inner;
 use crate::error::{EngineError, InUse};
 use crate::jobs::Outcome;
 use crate::layout::GlobalState;
-use crate::model::{RecoveryStage, RestoreInfo};
+use crate::model::{OnConflict, RecoveryStage, ResourceKind, RestoreInfo, RestoreState};
 
 /// An index to load.
 pub(super) struct IndexWork {
@@ -24,6 +25,9 @@ pub(super) struct RestoreWork {
     pub(super) restore_uuid: String,
     pub(super) snapshot_uuid: String,
     pub(super) indices: Vec<(IndexWork, Box<dyn Restoration>)>,
+    /// In the order of the planned collections.
+    pub(super) collections: Vec<CollectionWork>,
+    pub(super) on_conflict: OnConflict,
     pub(super) global_state: Option<GlobalState>,
 }
 
@@ -45,6 +49,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, running: Arc<RunningRestore>, work: Rest
 /// A restore that ended by a defect: everything that is not done has failed.
 fn failed(inner: &Inner, running: &RunningRestore, error: &EngineError) -> RestoreInfo {
     let now_ms = inner.config.clock.now_ms();
+    collections::finish_figures(running, Some(&error.to_string()), now_ms);
     for shard in running.shards.iter().flatten() {
         shard.finish(Some(&error.to_string()), now_ms);
     }
@@ -55,17 +60,20 @@ fn run(inner: &Arc<Inner>, running: &RunningRestore, work: RestoreWork) -> Resto
     let mut errors = Vec::new();
     let repository = running.vault.for_job(&running.job.cancel);
     let turn = inner.wait_turn(&running.job, &running.vault.restore_turns);
+    running.begin_transfer();
     for ((index, restoration), figures) in work.indices.into_iter().zip(&running.shards) {
         let restored = turn.as_ref().map_err(ToString::to_string).and_then(|_| {
             // Dropping the restoration on the way out undoes everything.
-            let proofs = load_index(
-                &repository,
-                &index,
-                restoration.as_ref(),
+            let loading = Loading {
+                repository: &repository,
+                kind: ResourceKind::Index,
                 figures,
-                &running.job.cancel,
-            )
-            .map_err(|error| error.to_string())?;
+                cancel: &running.job.cancel,
+                load: &|shard, documents| restoration.load(shard, documents),
+            };
+            let proofs = loading
+                .run(&index.shards)
+                .map_err(|error| error.to_string())?;
             if running.job.cancel.is_cancelled() {
                 return Err("cancelled".to_owned());
             }
@@ -82,6 +90,23 @@ fn run(inner: &Arc<Inner>, running: &RunningRestore, work: RestoreWork) -> Resto
         }
         errors.extend(failure);
     }
+    if !work.collections.is_empty() {
+        let restored = match (&turn, errors.is_empty()) {
+            (Err(error), _) => Err(error.to_string()),
+            (Ok(_), false) => {
+                Err("not begun, because indices of the same restore failed".to_owned())
+            }
+            (Ok(_), true) => {
+                let works = work.collections;
+                collections::restore(inner, running, &repository, works, work.on_conflict)
+            }
+        };
+        let failure = restored
+            .err()
+            .map(|error| running.job.cancel_reason().unwrap_or(error));
+        collections::finish_figures(running, failure.as_deref(), inner.config.clock.now_ms());
+        errors.extend(failure);
+    }
     if let Some(global_state) = work.global_state
         && errors.is_empty()
         && let Err(error) = inner.driver.restore_global_state(&global_state.state)
@@ -95,8 +120,10 @@ fn run(inner: &Arc<Inner>, running: &RunningRestore, work: RestoreWork) -> Resto
 /// What became of it, counted by shards.
 fn summary(running: &RunningRestore, error: Option<String>) -> RestoreInfo {
     let recoveries = running.recoveries();
+    let collections = running.collection_recoveries();
     let successful = recoveries
         .iter()
+        .chain(&collections)
         .flatten()
         .filter(|shard| shard.stage == RecoveryStage::Done)
         .count();
@@ -125,7 +152,22 @@ async fn end(
             Outcome::failure(error.clone())
         }
     };
+    let state = match (&info.error, running.job.cancel_reason()) {
+        (None, _) => RestoreState::Success,
+        (Some(_), Some(_)) => RestoreState::Cancelled,
+        (Some(_), None) => RestoreState::Failed,
+    };
+    let run = running.end_run(state, info.error.clone(), inner.config.clock.now_ms());
     running.set_result(info);
+    let noted = async {
+        let mut write = inner.catalogue.write().await?;
+        write.update_restore(&run).await?;
+        write.commit().await
+    }
+    .await;
+    if let Err(error) = noted {
+        tracing::warn!(%error, "the end of a restore could not be noted");
+    }
     if let Err(error) = inner.catalogue.put_recoveries(&running.recoveries()).await {
         tracing::warn!(%error, "recoveries could not be noted");
     }

@@ -1,10 +1,14 @@
 //! A restore that runs, and how far it is.
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::jobs::CANCELLED_ON_REQUEST;
 use crate::jobs::RunningJob;
-use crate::model::{JobProgress, RecoverySource, RecoveryStage, RestoreInfo, ShardRecovery};
+use crate::model::{
+    JobProgress, RecoverySource, RecoveryStage, RestoreInfo, RestoreRun, RestoreStage,
+    RestoreState, ShardRecovery,
+};
 use crate::repositories::OpenVault;
 
 const STAGES: [RecoveryStage; 6] = [
@@ -117,15 +121,34 @@ impl RecoveryFigures {
     }
 }
 
+fn of_shards(
+    resources: &[Vec<Arc<RecoveryFigures>>],
+    throttled_ns: u64,
+) -> Vec<Vec<ShardRecovery>> {
+    let of_resource = |shards: &Vec<Arc<RecoveryFigures>>| {
+        let shards = shards.iter();
+        shards
+            .map(|figures| figures.recovery(throttled_ns))
+            .collect()
+    };
+    resources.iter().map(of_resource).collect()
+}
+
 /// A restore that runs.
 #[derive(Debug)]
 pub(crate) struct RunningRestore {
     pub(crate) job: Arc<RunningJob>,
     pub(crate) vault: Arc<OpenVault>,
+    /// The snapshot that is restored.
+    pub(crate) snapshot_uuid: String,
     /// As promised.
     pub(crate) planned: RestoreInfo,
     /// By target index in the order of `planned.indices`, then by shard.
     pub(crate) shards: Vec<Vec<Arc<RecoveryFigures>>>,
+    /// The same of `planned.collections`.
+    pub(crate) collections: Vec<Vec<Arc<RecoveryFigures>>>,
+    /// As it is while it runs, but for its progress; as it ended once it has.
+    run: Mutex<RestoreRun>,
     throttled_before_ns: u64,
     result: Mutex<Option<RestoreInfo>>,
 }
@@ -134,15 +157,21 @@ impl RunningRestore {
     pub(super) fn new(
         job: Arc<RunningJob>,
         vault: Arc<OpenVault>,
+        snapshot_uuid: String,
         planned: RestoreInfo,
         shards: Vec<Vec<Arc<RecoveryFigures>>>,
+        collections: Vec<Vec<Arc<RecoveryFigures>>>,
+        run: RestoreRun,
     ) -> Arc<Self> {
         let running = Arc::new(Self {
             throttled_before_ns: vault.read_throttled_ns(),
             job,
             vault,
+            snapshot_uuid,
             planned,
             shards,
+            collections,
+            run: Mutex::new(run),
             result: Mutex::new(None),
         });
         let weak = Arc::downgrade(&running);
@@ -160,15 +189,81 @@ impl RunningRestore {
             .vault
             .read_throttled_ns()
             .saturating_sub(self.throttled_before_ns);
-        self.shards
-            .iter()
-            .map(|shards| {
-                shards
-                    .iter()
-                    .map(|figures| figures.recovery(throttled_ns))
-                    .collect()
-            })
-            .collect()
+        of_shards(&self.shards, throttled_ns)
+    }
+
+    /// The shards of its collections in the same way.
+    pub(super) fn collection_recoveries(&self) -> Vec<Vec<ShardRecovery>> {
+        of_shards(&self.collections, 0)
+    }
+
+    fn lock_run(&self) -> MutexGuard<'_, RestoreRun> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As `latest_restore` shows it.
+    pub(super) fn run(&self) -> RestoreRun {
+        let mut run = self.lock_run().clone();
+        if run.state.is_running() {
+            let progress = self.job_progress();
+            run.bytes_done = progress.bytes_done;
+            run.bytes_total = progress.bytes_total;
+        }
+        run
+    }
+
+    /// Notes that it is its turn.
+    pub(super) fn begin_transfer(&self) {
+        self.lock_run().state = RestoreState::Running {
+            stage: RestoreStage::Transferring,
+        };
+    }
+
+    /// Notes that its result is about to become visible; false when it was cancelled before.
+    pub(super) fn begin_finalizing(&self) -> bool {
+        let mut run = self.lock_run();
+        if self.job.cancel.is_cancelled() {
+            return false;
+        }
+        run.state = RestoreState::Running {
+            stage: RestoreStage::Finalizing,
+        };
+        true
+    }
+
+    /// Notes which collections were there already.
+    pub(super) fn set_conflicts(&self, conflicts: Vec<String>) {
+        self.lock_run().conflicts = conflicts;
+    }
+
+    /// Asks it to stop; false when it is too late.
+    pub(super) fn request_cancel(&self) -> bool {
+        let run = self.lock_run();
+        let finalizing = RestoreState::Running {
+            stage: RestoreStage::Finalizing,
+        };
+        if run.state == finalizing {
+            return false;
+        }
+        self.job.cancel(CANCELLED_ON_REQUEST);
+        true
+    }
+
+    /// Notes its end.
+    pub(super) fn end_run(
+        &self,
+        state: RestoreState,
+        error: Option<String>,
+        now_ms: i64,
+    ) -> RestoreRun {
+        let progress = self.job_progress();
+        let mut run = self.lock_run();
+        run.state = state;
+        run.error = error;
+        run.end_ms = Some(now_ms.max(run.start_ms));
+        run.bytes_done = progress.bytes_done;
+        run.bytes_total = progress.bytes_total;
+        run.clone()
     }
 
     /// Keeps what became of it for those who wait.
@@ -189,12 +284,16 @@ impl RunningRestore {
             phase: "loading".to_owned(),
             ..JobProgress::default()
         };
-        for shard in self.recoveries().into_iter().flatten() {
+        let shards = self
+            .recoveries()
+            .into_iter()
+            .chain(self.collection_recoveries());
+        for shard in shards.flatten() {
             progress.bytes_done += shard.bytes_recovered;
             progress.bytes_total += shard.bytes_total;
             progress.items_total += 1;
             progress.items_done += u64::from(!shard.is_active());
-            progress.throttled_ns = shard.throttled_ns;
+            progress.throttled_ns = progress.throttled_ns.max(shard.throttled_ns);
         }
         progress
     }

@@ -7,6 +7,7 @@ use snapkeep_drivers::{Capture, DriverError};
 
 use super::job;
 use super::running::RunningSnapshot;
+use crate::catalogue::SnapshotRow;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, ReadonlyOperation};
 use crate::ids::new_uuid;
@@ -71,21 +72,38 @@ impl Inner {
         self.open_vault(&row).await
     }
 
-    /// Refuses a name that is taken by a finished snapshot.
+    /// Refuses a name that is taken by a finished snapshot. The name of one that was cancelled may be used again: it is given, to
+    /// be forgotten when the new one begins.
     pub(super) async fn refuse_existing(
         &self,
         repository: &str,
         vault: &str,
         name: &str,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<SnapshotRow>, EngineError> {
         match self.catalogue.snapshot(vault, name).await? {
-            None => Ok(()),
+            None => Ok(None),
+            Some(row) if row.info.cancelled => Ok(Some(row)),
             Some(_) => Err(EngineError::SnapshotExists {
                 repository: repository.to_owned(),
                 snapshot: name.to_owned(),
                 running: false,
             }),
         }
+    }
+
+    /// Takes a name for a snapshot whose job has begun: a cancelled one of that name is forgotten.
+    pub(super) async fn claim_name(
+        &self,
+        repository: &str,
+        vault: &str,
+        name: &str,
+    ) -> Result<(), EngineError> {
+        if let Some(cancelled) = self.refuse_existing(repository, vault, name).await? {
+            let mut write = self.catalogue.write().await?;
+            write.remove_snapshot(vault, &cancelled.info.uuid).await?;
+            write.commit().await?;
+        }
+        Ok(())
     }
 
     /// Refuses a name that is taken by something that runs, and operations beyond the limit.
@@ -192,7 +210,7 @@ impl Engine {
             )
             .await?;
         // Another of this name may have begun and ended since it was looked for.
-        if let Err(error) = inner.refuse_existing(repository, &vault.id, &name).await {
+        if let Err(error) = inner.claim_name(repository, &vault.id, &name).await {
             let outcome = Outcome::failure(error.to_string());
             let release = |activity: &mut Activity| {
                 activity.snapshots.remove(&key);

@@ -1,24 +1,33 @@
 //! What earlier snapshots of the same shards can be built upon.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use snapkeep_drivers::ChangeToken;
+use snapkeep_drivers::{ChangeToken, ResourceKind};
 use snapkeep_vault::{BlobId, Node, Repository, Tree};
 
 use crate::engine::Inner;
 use crate::error::EngineError;
-use crate::layout::{IndexManifest, Manifest, SHARD_FILE, ShardDescription, ShardResult};
+use crate::layout::{Manifest, SHARD_FILE, ShardDescription, ShardResult};
 
 /// Earlier snapshots that are looked at: an index that was left out of the last few is read anew.
 const CANDIDATES: u32 = 8;
-/// Largest description of a shard that is read, bytes.
-pub(crate) const MAX_DESCRIPTION_BYTES: u64 = 16 << 20;
+/// Largest description of a shard that is read, bytes: some million parts.
+pub(crate) const MAX_DESCRIPTION_BYTES: u64 = 128 << 20;
 
 /// An earlier snapshot.
 struct Base {
     manifest: Manifest,
-    /// Its `/indices`.
-    indices: Tree,
+    /// Its `/indices` and `/collections`, where it has them.
+    folders: HashMap<ResourceKind, Tree>,
+}
+
+/// The folder of a kind of resource in the root of a snapshot.
+pub(crate) fn folder_of(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::Index => "indices",
+        ResourceKind::Collection => "collections",
+    }
 }
 
 /// Earlier snapshots, youngest first, read when needed.
@@ -31,13 +40,14 @@ pub(super) struct Bases<'a> {
     loaded: Vec<Option<Base>>,
 }
 
-/// An index in an earlier snapshot.
-pub(super) struct BaseIndex {
+/// An index or collection in an earlier snapshot.
+pub(super) struct BaseResource {
     /// Its directory.
     pub(super) node: Node,
     /// What is in it.
     pub(super) tree: Tree,
-    manifest: IndexManifest,
+    /// What became of its shards, by directory.
+    shards: HashMap<String, ShardResult>,
 }
 
 /// A shard in an earlier snapshot.
@@ -71,8 +81,8 @@ impl<'a> Bases<'a> {
         })
     }
 
-    /// The index of this uuid in the youngest snapshot that has it. What cannot be read is no base.
-    pub(super) fn index(&mut self, uuid: &str) -> Option<BaseIndex> {
+    /// The resource of this uuid in the youngest snapshot that has it. What cannot be read is no base.
+    pub(super) fn resource(&mut self, kind: ResourceKind, uuid: &str) -> Option<BaseResource> {
         for at in 0..self.candidates.len() {
             if self.loaded.len() <= at {
                 let base = self.load(at);
@@ -81,20 +91,19 @@ impl<'a> Bases<'a> {
             let Some(base) = &self.loaded[at] else {
                 continue;
             };
-            let Some(manifest) = base
-                .manifest
-                .indices
-                .iter()
-                .find(|index| index.uuid == uuid)
-            else {
+            let mut resources = base.manifest.resources(kind).iter();
+            let Some(manifest) = resources.find(|resource| resource.uuid == uuid) else {
                 continue;
             };
-            let node = find_node(&base.indices, &manifest.name)?;
+            let node = find_node(base.folders.get(&kind)?, &manifest.name)?;
             let tree = self.repository.read_tree(&node.subtree?).ok()?;
-            return Some(BaseIndex {
+            let shards = manifest.shards.iter();
+            return Some(BaseResource {
                 node,
                 tree,
-                manifest: manifest.clone(),
+                shards: shards
+                    .map(|shard| (shard.directory(), shard.result.clone()))
+                    .collect(),
             });
         }
         None
@@ -108,11 +117,13 @@ impl<'a> Bases<'a> {
             .block_on(self.inner.catalogue.manifest(self.vault, uuid))
             .ok()??;
         let root = self.repository.read_tree(&root).ok()?;
-        let indices = self
-            .repository
-            .read_tree(&find_node(&root, "indices")?.subtree?)
-            .ok()?;
-        Some(Base { manifest, indices })
+        let mut folders = HashMap::new();
+        for kind in [ResourceKind::Index, ResourceKind::Collection] {
+            if let Some(folder) = find_node(&root, folder_of(kind)) {
+                folders.insert(kind, self.repository.read_tree(&folder.subtree?).ok()?);
+            }
+        }
+        Some(Base { manifest, folders })
     }
 
     /// Reads what is in a shard of an earlier snapshot.
@@ -128,26 +139,22 @@ impl<'a> Bases<'a> {
     }
 }
 
-impl BaseIndex {
-    /// A shard of it, if it was captured and `can_continue` accepts its token.
+impl BaseResource {
+    /// A shard of it by its directory, if it was captured and `can_continue` accepts its token.
     pub(super) fn shard(
         &self,
-        number: u32,
+        directory: &str,
         can_continue: impl Fn(&ChangeToken) -> bool,
     ) -> Option<BaseShard> {
-        let manifest = self
-            .manifest
-            .shards
-            .iter()
-            .find(|shard| shard.shard == number)?;
-        match &manifest.result {
+        let result = self.shards.get(directory)?;
+        match result {
             ShardResult::Captured { token, .. } if can_continue(token) => {}
             _ => return None,
         }
-        let node = find_node(&self.tree, &number.to_string())?;
+        let node = find_node(&self.tree, directory)?;
         Some(BaseShard {
             node,
-            result: manifest.result.clone(),
+            result: result.clone(),
         })
     }
 }

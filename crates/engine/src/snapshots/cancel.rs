@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::jobs::CANCELLED_ON_REQUEST;
 use crate::model::SnapshotInfo;
 
 /// How long a cancellation is waited for.
@@ -26,7 +27,7 @@ impl Engine {
         let key = (vault, name.to_owned());
         let running = self.inner.activity().snapshots.get(&key).cloned();
         if let Some(running) = running {
-            running.job.cancel("cancelled on request");
+            running.job.cancel(CANCELLED_ON_REQUEST);
             if tokio::time::timeout(CANCEL_WAIT, running.job.wait())
                 .await
                 .is_err()

@@ -18,7 +18,7 @@ use crate::model::{JobKind, NameRules, SnapshotInfo, SnapshotState};
 use crate::repositories::OpenVault;
 
 impl Engine {
-    /// Makes a snapshot of some indices of another (names already resolved); returns when it is done.
+    /// Makes a snapshot of some indices of another (names already resolved), without its collections; returns when it is done.
     pub async fn clone_snapshot(
         &self,
         repository: &str,
@@ -111,7 +111,7 @@ impl Engine {
             let (inner, repository) = (Arc::clone(inner), repository.to_owned());
             inner.runtime.clone().spawn(async move {
                 // Another of this name may have begun and ended since it was looked for.
-                let result = match inner.refuse_existing(&repository, &vault.id, &target).await {
+                let result = match inner.claim_name(&repository, &vault.id, &target).await {
                     Ok(()) => run(&inner, &job, &vault, &repository, row, manifest).await,
                     Err(error) => Err(error),
                 };
@@ -169,6 +169,8 @@ fn cut_out(
             *incremental = crate::model::FileStats::default();
         }
     }
+    manifest.collections.clear();
+    manifest.policy = None;
     manifest.format = FORMAT;
     manifest.written_by = VERSION.to_owned();
     target.clone_into(&mut manifest.name);

@@ -3,21 +3,26 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use snapkeep_drivers::{Capture, CapturedResource, Proof, ShardCapture};
-use snapkeep_vault::{Backup, BlobId, FileContent, FileSource, Node, Time, VaultError};
+use snapkeep_drivers::{
+    Capture, CapturedResource, Proof, ResourceKind, ShardCapture, TenantStatus,
+};
+use snapkeep_vault::{Backup, BlobId, Node, Time, VaultError};
 
-use super::base::{BaseContent, BaseIndex, Bases, find_node};
-use super::docs_source::DocsSource;
-use super::gone_source::{EarlierGone, GoneSource};
+use super::base::{BaseContent, BaseResource, Bases, find_node};
+use super::gone_source::EarlierGone;
 use super::plan::{ShardPlan, plan};
 use super::running::{RunningSnapshot, ShardFigures};
 use crate::engine::Inner;
 use crate::error::EngineError;
-use crate::layout::{FORMAT, Manifest, SHARD_FILE, Segment, ShardDescription, ShardResult, lines};
-use crate::model::{FileStats, ShardStage};
+use crate::layout::{Manifest, ShardResult, lines, shard_directory};
+use crate::model::FileStats;
 
 /// Largest gone file of segments that are merged, bytes; a larger one makes the shard be written anew.
 const MAX_MERGED_GONE_BYTES: u64 = 64 << 20;
+
+/// What is told of a frozen tenant.
+const FROZEN: &str =
+    "the tenant is frozen: its objects are kept elsewhere and only its status is in the snapshot";
 
 /// What was stored.
 pub(super) struct Written {
@@ -57,9 +62,15 @@ pub(super) struct ContentWriter<'a> {
 
 /// A shard on its way.
 pub(super) struct Shard {
-    pub(super) index: usize,
+    pub(super) kind: ResourceKind,
+    /// Position of its resource in the capture.
+    pub(super) resource: usize,
+    /// Number in an index, position in a collection.
     pub(super) number: u32,
-    capture: Box<dyn ShardCapture>,
+    /// Name of the shard of a collection.
+    pub(super) name: Option<String>,
+    pub(super) directory: String,
+    pub(super) capture: Box<dyn ShardCapture>,
     pub(super) figures: Arc<ShardFigures>,
     pub(super) work: Work,
 }
@@ -69,6 +80,8 @@ pub(super) enum Work {
     Read(Box<ReadWork>),
     Done(Box<DoneWork>),
     Failed(String),
+    /// Known by name and status only.
+    LeftOut(TenantStatus, String),
 }
 
 /// A shard that is stored.
@@ -81,13 +94,13 @@ pub(super) struct DoneWork {
 /// A shard to be read.
 pub(super) struct ReadWork {
     /// Segments that are kept, with their files.
-    base: Option<(BaseContent, usize)>,
-    from: u64,
-    earlier_gone: Vec<EarlierGone>,
+    pub(super) base: Option<(BaseContent, usize)>,
+    pub(super) from: u64,
+    pub(super) earlier_gone: Vec<EarlierGone>,
 }
 
 impl ReadWork {
-    fn full() -> Box<Self> {
+    pub(super) fn full() -> Box<Self> {
         Box::new(Self {
             base: None,
             from: 0,
@@ -106,47 +119,53 @@ impl ContentWriter<'_> {
         let resources = self.capture.resources();
         let repository = self.backup.repository();
         let mut bases = Bases::new(self.inner, &self.running.vault.id, repository)?;
-        let mut base_indices = HashMap::new();
+        let mut base_resources = HashMap::new();
         let mut shards = Vec::new();
-        for (index, resource) in resources.iter().enumerate() {
-            let base = bases.index(&resource.uuid);
+        for (at, resource) in resources.iter().enumerate() {
+            let base = bases.resource(resource.kind, &resource.uuid);
             for number in 0..resource.shards {
-                let figures = Arc::clone(&self.running.shards[index][number as usize]);
+                if self.running.job.cancel.is_cancelled() {
+                    return Err(VaultError::Cancelled.into());
+                }
+                let figures = Arc::clone(&self.running.shards[at][number as usize]);
                 figures.start(self.now_ms());
-                shards.push(self.prepare(
-                    index,
-                    number,
-                    resource,
-                    base.as_ref(),
-                    &bases,
-                    figures,
-                )?);
+                shards.push(self.prepare(at, number, resource, base.as_ref(), &bases, figures)?);
             }
             if let Some(base) = base {
-                base_indices.insert(index, base);
+                base_resources.insert(at, base);
             }
         }
         // What cannot go on from its base is read anew in a second round.
         for _ in 0..2 {
             self.read_shards(&mut shards)?;
         }
-        self.write_trees(resources, shards, &base_indices)
+        self.write_trees(resources, shards, &base_resources)
     }
 
     fn prepare(
         &self,
-        index: usize,
+        at: usize,
         number: u32,
         resource: &CapturedResource,
-        base: Option<&BaseIndex>,
+        base: Option<&BaseResource>,
         bases: &Bases<'_>,
         figures: Arc<ShardFigures>,
     ) -> Result<Shard, ContentError> {
+        let named = resource.named_shards().get(number as usize);
+        let directory = match named {
+            Some(shard) => shard_directory(&shard.name),
+            None => number.to_string(),
+        };
         let capture = self
             .capture
             .shard(resource, number)
             .map_err(|error| ContentError::Engine(EngineError::Internal(error.to_string())))?;
-        let work = self.plan_shard(number, capture.as_ref(), base, bases);
+        let work = match named {
+            Some(shard) if shard.status == TenantStatus::Frozen => {
+                Work::LeftOut(shard.status, FROZEN.to_owned())
+            }
+            _ => self.plan_shard(resource.kind, &directory, capture.as_ref(), base, bases),
+        };
         if let Work::Read(read) = &work {
             let whole = capture.size_bytes();
             let kept = read.base.as_ref().map_or(0, |(base, keep)| {
@@ -163,7 +182,11 @@ impl ContentWriter<'_> {
                     / token.next_seq_no as f64;
                 (whole as f64 * share) as u64
             };
-            let files = 2 + u64::from(read.base.is_some());
+            let columns = match resource.kind {
+                ResourceKind::Index => 1,
+                ResourceKind::Collection => 2,
+            };
+            let files = 1 + columns + u64::from(read.base.is_some());
             figures.expect(
                 FileStats {
                     files,
@@ -176,8 +199,11 @@ impl ContentWriter<'_> {
             );
         }
         Ok(Shard {
-            index,
+            kind: resource.kind,
+            resource: at,
             number,
+            name: named.map(|shard| shard.name.clone()),
+            directory,
             capture,
             figures,
             work,
@@ -186,12 +212,14 @@ impl ContentWriter<'_> {
 
     fn plan_shard(
         &self,
-        number: u32,
+        kind: ResourceKind,
+        directory: &str,
         capture: &dyn ShardCapture,
-        base: Option<&BaseIndex>,
+        base: Option<&BaseResource>,
         bases: &Bases<'_>,
     ) -> Work {
-        let found = base.and_then(|base| base.shard(number, |token| capture.can_continue(token)));
+        let found =
+            base.and_then(|base| base.shard(directory, |token| capture.can_continue(token)));
         let Some(found) = found else {
             return Work::Read(ReadWork::full());
         };
@@ -233,7 +261,7 @@ impl ContentWriter<'_> {
         let ShardPlan::Increment { keep, from } = plan(&content.description, proof.live) else {
             return Work::Read(ReadWork::full());
         };
-        let Some(earlier_gone) = self.adopt(&content, keep, from) else {
+        let Some(earlier_gone) = self.adopt(kind, &content, keep, from) else {
             return Work::Read(ReadWork::full());
         };
         Work::Read(Box::new(ReadWork {
@@ -245,9 +273,15 @@ impl ContentWriter<'_> {
 
     /// Takes over the first `keep` segments by reference and reads which older copies the others say are dead; none when
     /// something of that is not there.
-    fn adopt(&self, content: &BaseContent, keep: usize, from: u64) -> Option<Vec<EarlierGone>> {
+    fn adopt(
+        &self,
+        kind: ResourceKind,
+        content: &BaseContent,
+        keep: usize,
+        from: u64,
+    ) -> Option<Vec<EarlierGone>> {
         for segment in &content.description.segments[..keep] {
-            for (name, size) in segment.files() {
+            for (name, size) in segment.files(kind) {
                 let node = find_node(&content.tree, &name)?;
                 let adopted = self.backup.adopt(node.content.as_deref()?).ok()?;
                 if node.size != size || adopted != size {
@@ -278,195 +312,4 @@ impl ContentWriter<'_> {
         }
         Some(earlier)
     }
-
-    /// Reads and stores all shards that are to be read, together.
-    fn read_shards(&self, shards: &mut [Shard]) -> Result<(), ContentError> {
-        let mut sources: Vec<(usize, DocsSource<'_>, Option<GoneSource<'_>>)> = Vec::new();
-        for (at, shard) in shards.iter().enumerate() {
-            let Work::Read(read) = &shard.work else {
-                continue;
-            };
-            let capture = shard.capture.as_ref();
-            let next = read
-                .base
-                .as_ref()
-                .map_or(0, |(base, _)| base.description.token.next_seq_no);
-            let docs = DocsSource::new(capture, read.from, next, Arc::clone(&shard.figures));
-            let gone = read.base.is_some().then(|| {
-                GoneSource::new(
-                    capture,
-                    next,
-                    read.from,
-                    read.earlier_gone.clone(),
-                    Arc::clone(&shard.figures),
-                )
-            });
-            sources.push((at, docs, gone));
-        }
-        if sources.is_empty() {
-            return Ok(());
-        }
-        let mut files: Vec<&dyn FileSource> = Vec::new();
-        for (_, docs, gone) in &sources {
-            files.push(docs);
-            files.extend(gone.iter().map(|gone| gone as &dyn FileSource));
-        }
-        let mut contents = self.backup.store_files(&files)?.into_iter();
-        drop(files);
-        let mut outcomes = Vec::new();
-        for (at, docs, gone) in &sources {
-            let docs_content = contents.next().unwrap_or_default();
-            let gone_content = gone
-                .as_ref()
-                .and_then(|_| contents.next())
-                .unwrap_or_default();
-            let shard = &shards[*at];
-            let Work::Read(read) = &shard.work else {
-                continue;
-            };
-            shard.figures.set_stage(ShardStage::Finalize);
-            let outcome = describe(shard, read, docs, gone.as_ref());
-            outcomes.push((*at, outcome, docs_content, gone_content));
-        }
-        drop(sources);
-        for (at, outcome, docs, gone) in outcomes {
-            let shard = &mut shards[at];
-            shard.work = match outcome {
-                Ok(description) => self.finish_shard(shard, description, docs, gone)?,
-                Err(reason) => match &shard.work {
-                    Work::Read(read) if read.base.is_some() => {
-                        tracing::warn!(
-                            shard = shard.number,
-                            reason,
-                            "an increment does not add up; reading everything"
-                        );
-                        Work::Read(ReadWork::full())
-                    }
-                    _ => Work::Failed(reason),
-                },
-            };
-        }
-        Ok(())
-    }
-
-    /// Stores the description of a shard and its directory.
-    fn finish_shard(
-        &self,
-        shard: &Shard,
-        description: ShardDescription,
-        docs: FileContent,
-        gone: FileContent,
-    ) -> Result<Work, ContentError> {
-        let mut nodes = Vec::new();
-        let mut kept = 0;
-        if let Work::Read(read) = &shard.work
-            && let Some((base, keep)) = &read.base
-        {
-            kept = *keep;
-            for segment in &base.description.segments[..kept] {
-                nodes.extend(
-                    segment
-                        .files()
-                        .into_iter()
-                        .filter_map(|(name, _)| find_node(&base.tree, &name)),
-                );
-            }
-        }
-        let mut incremental = FileStats::default();
-        for segment in &description.segments[kept..] {
-            incremental += segment.stats();
-            for (name, content) in [(segment.docs_file(), &docs), (segment.gone_file(), &gone)]
-                .into_iter()
-                .filter(|(_, content)| content.size_bytes > 0)
-            {
-                nodes.push(Node::file(
-                    name,
-                    self.time,
-                    content.content.clone(),
-                    content.size_bytes,
-                ));
-            }
-        }
-        let description_file = self.store_json(SHARD_FILE, &description)?;
-        let own = FileStats {
-            files: 1,
-            bytes: description_file.size,
-        };
-        nodes.push(description_file);
-        let tree = self.save_tree(nodes)?;
-        incremental += own;
-        let mut total = own;
-        for segment in &description.segments {
-            total += segment.stats();
-        }
-        let result = ShardResult::Captured {
-            documents: description.documents,
-            digest: description.digest,
-            token: description.token,
-            segments: description.segments.len() as u64,
-            incremental,
-            total,
-        };
-        Ok(Work::Done(Box::new(DoneWork {
-            node: Node::dir(shard.number.to_string(), self.time, tree),
-            result,
-        })))
-    }
-}
-
-/// Puts together what was read, and proves it against what the driver itself counts.
-fn describe(
-    shard: &Shard,
-    read: &ReadWork,
-    docs: &DocsSource<'_>,
-    gone: Option<&GoneSource<'_>>,
-) -> Result<ShardDescription, String> {
-    let docs = docs.totals()?;
-    let gone = gone
-        .map(GoneSource::totals)
-        .transpose()?
-        .unwrap_or_default();
-    let token = shard.capture.token();
-    let (mut segments, before) = match &read.base {
-        Some((base, keep)) => (
-            base.description.segments[..*keep].to_vec(),
-            Proof {
-                live: base.description.documents,
-                digest: base.description.digest,
-            },
-        ),
-        None => (Vec::new(), Proof::default()),
-    };
-    let read_proof = Proof {
-        live: (before.live + docs.counted.live).saturating_sub(gone.died.live),
-        digest: before
-            .digest
-            .wrapping_sub(gone.died.digest)
-            .wrapping_add(docs.counted.digest),
-    };
-    let proof = shard.capture.proof();
-    if read_proof != proof {
-        return Err(format!(
-            "{} documents with digest {:032x} were read where {} with digest {:032x} should be",
-            read_proof.live, read_proof.digest, proof.live, proof.digest
-        ));
-    }
-    if docs.documents > 0 || gone.entries > 0 {
-        segments.push(Segment {
-            first_seq_no: read.from,
-            next_seq_no: token.next_seq_no,
-            documents: docs.documents,
-            bytes: docs.bytes,
-            longest_line_bytes: docs.longest_line_bytes,
-            gone: gone.entries,
-            gone_bytes: gone.bytes,
-        });
-    }
-    Ok(ShardDescription {
-        format: FORMAT,
-        documents: proof.live,
-        digest: proof.digest,
-        token,
-        segments,
-    })
 }

@@ -15,11 +15,13 @@ use super::running::RunningSnapshot;
 use crate::catalogue::SnapshotRow;
 use crate::engine::Inner;
 use crate::error::EngineError;
-use crate::jobs::{Outcome, RunningJob};
+use crate::jobs::{CANCELLED_ON_REQUEST, Outcome, RunningJob};
 use crate::layout::{Manifest, ShardResult};
-use crate::model::{ShardFailure, SnapshotInfo, SnapshotState};
+use crate::model::{ResourceKind, ShardFailure, SnapshotInfo, SnapshotState};
 use crate::repositories::{NAME_TAG, TAG};
 
+/// Shards of a collection that a failed snapshot names one by one.
+const MAX_TOLD_FAILURES: usize = 100;
 /// How often a job that waits for its turn looks whether it was cancelled.
 const TURN_POLL: Duration = Duration::from_millis(50);
 
@@ -139,9 +141,9 @@ pub(super) fn describe(manifest: &Manifest, root: BlobId, time: Time) -> Snapsho
 /// Figures for people who list snapshots with restic; those of blobs are filled in by the vault.
 fn summary(manifest: &Manifest, time: Time) -> SnapshotSummary {
     let mut files = 1;
-    for index in &manifest.indices {
+    for resource in manifest.indices.iter().chain(&manifest.collections) {
         files += 1;
-        for shard in &index.shards {
+        for shard in &resource.shards {
             if let ShardResult::Captured { total, .. } = &shard.result {
                 files += total.files;
             }
@@ -194,7 +196,8 @@ async fn end(inner: &Arc<Inner>, running: &RunningSnapshot, result: Result<Store
                 reason,
                 "a snapshot failed"
             );
-            let info = failed(accepted.clone(), &reason, inner.config.clock.now_ms());
+            let mut info = failed(accepted.clone(), &reason, inner.config.clock.now_ms());
+            info.cancelled = reason == CANCELLED_ON_REQUEST;
             (
                 Some(SnapshotRow {
                     vault: running.vault.id.clone(),
@@ -236,18 +239,28 @@ pub(crate) fn failed(mut info: SnapshotInfo, reason: &str, now_ms: i64) -> Snaps
     info.end_ms = Some(now_ms.max(info.start_ms));
     info.shards_successful = 0;
     info.shards_failed = info.shards_total;
-    info.failures = info
-        .indices
-        .iter()
-        .flat_map(|index| {
-            (0..index.shard_count).map(|shard| ShardFailure {
-                index: index.name.clone(),
-                index_uuid: index.uuid.clone(),
-                shard,
-                reason: reason.to_owned(),
-                ..ShardFailure::default()
-            })
+    let indices = info.indices.iter().flat_map(|index| {
+        (0..index.shard_count).map(|shard| ShardFailure {
+            index: index.name.clone(),
+            index_uuid: index.uuid.clone(),
+            shard,
+            reason: reason.to_owned(),
+            ..ShardFailure::default()
         })
-        .collect();
+    });
+    // All of them failed for the same reason: of a collection with thousands of tenants the first few are told.
+    let collections = info.collections.iter().flat_map(|collection| {
+        (0..)
+            .zip(collection.shards.iter().take(MAX_TOLD_FAILURES))
+            .map(|(shard, name)| ShardFailure {
+                kind: ResourceKind::Collection,
+                index: collection.name.clone(),
+                index_uuid: collection.uuid.clone(),
+                shard,
+                shard_name: Some(name.clone()),
+                reason: reason.to_owned(),
+            })
+    });
+    info.failures = indices.chain(collections).collect();
     info
 }

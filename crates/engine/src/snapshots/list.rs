@@ -15,7 +15,7 @@ const COMPARED_FOR: Duration = Duration::from_secs(5);
 impl Inner {
     /// The vault id of a registration. A repository that others write to (read-only here) is listed anew; one that was never
     /// opened is opened. None when there is nothing yet.
-    pub(super) async fn vault_id(
+    pub(crate) async fn vault_id(
         self: &Arc<Self>,
         repository: &str,
     ) -> Result<Option<String>, EngineError> {

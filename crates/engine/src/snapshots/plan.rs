@@ -71,6 +71,8 @@ mod tests {
                     longest_line_bytes: 0,
                     gone: 0,
                     gone_bytes: 0,
+                    vector_bytes: 0,
+                    parts: Vec::new(),
                 }
             })
             .collect();

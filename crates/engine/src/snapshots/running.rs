@@ -144,7 +144,7 @@ pub(crate) struct RunningSnapshot {
     pub(crate) vault: Arc<OpenVault>,
     /// As it was accepted; state and shard counts are filled in by [`Self::info`].
     pub(crate) accepted: SnapshotInfo,
-    /// By index in the order of `accepted.indices`, then by shard.
+    /// By index in the order of `accepted.indices`, then by collection in theirs, then by shard.
     pub(crate) shards: Vec<Vec<Arc<ShardFigures>>>,
     /// What the vault did.
     pub(crate) progress: Arc<BackupProgress>,
@@ -164,10 +164,11 @@ impl RunningSnapshot {
         vault: Arc<OpenVault>,
         accepted: SnapshotInfo,
     ) -> Arc<Self> {
-        let shards = accepted
-            .indices
-            .iter()
-            .map(|index| (0..index.shard_count).map(|_| Arc::default()).collect())
+        let indices = accepted.indices.iter().map(|it| it.shard_count as usize);
+        let collections = accepted.collections.iter().map(|it| it.shards.len());
+        let shards = indices
+            .chain(collections)
+            .map(|shards| (0..shards).map(|_| Arc::default()).collect())
             .collect();
         let running = Arc::new(Self {
             throttled_before_ns: vault.write_throttled_ns(),
@@ -215,17 +216,24 @@ impl RunningSnapshot {
             .clone()
     }
 
-    fn index_statuses(&self, now_ms: i64) -> Vec<IndexStatus> {
-        let mut statuses: Vec<IndexStatus> = self
-            .accepted
-            .indices
-            .iter()
+    /// All shards, by index and then by collection.
+    fn statuses(&self, now_ms: i64) -> Vec<IndexStatus> {
+        let indices = self.accepted.indices.iter().map(|it| (&it.name, None));
+        let collections = self.accepted.collections.iter();
+        let collections = collections.map(|it| (&it.name, Some(&it.shards)));
+        let mut statuses: Vec<IndexStatus> = indices
+            .chain(collections)
             .zip(&self.shards)
-            .map(|(index, shards)| IndexStatus {
-                name: index.name.clone(),
+            .map(|((name, shard_names), shards)| IndexStatus {
+                name: name.clone(),
                 shards: (0..)
                     .zip(shards)
-                    .map(|(number, figures)| figures.status(number, now_ms))
+                    .map(|(number, figures)| ShardStatus {
+                        name: shard_names
+                            .and_then(|names| names.get(number as usize))
+                            .cloned(),
+                        ..figures.status(number, now_ms)
+                    })
                     .collect(),
             })
             .collect();
@@ -246,7 +254,7 @@ impl RunningSnapshot {
     /// As lists show it while it runs.
     pub(crate) fn info(&self, now_ms: i64) -> SnapshotInfo {
         let mut info = self.accepted.clone();
-        let statuses = self.index_statuses(now_ms);
+        let statuses = self.statuses(now_ms);
         let count = |stage| {
             let shards = statuses.iter().flat_map(|index| &index.shards);
             u32::try_from(shards.filter(|shard| shard.stage == stage).count()).unwrap_or(u32::MAX)
@@ -265,11 +273,13 @@ impl RunningSnapshot {
         } else {
             SnapshotPhase::Init
         };
+        let mut indices = self.statuses(now_ms);
+        let collections = indices.split_off(self.accepted.indices.len().min(indices.len()));
         SnapshotStatus {
             info: self.info(now_ms),
             phase,
-            indices: self.index_statuses(now_ms),
-            collections: Vec::new(),
+            indices,
+            collections,
             throttled_ns: self.throttled_ns(),
             stored_bytes: self.stored_bytes(),
         }
@@ -282,7 +292,7 @@ impl RunningSnapshot {
     }
 
     fn job_progress(&self) -> JobProgress {
-        let statuses = self.index_statuses(0);
+        let statuses = self.statuses(0);
         let mut progress = JobProgress {
             phase: if self.started.load(Ordering::Relaxed) {
                 "reading"

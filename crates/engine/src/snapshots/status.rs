@@ -1,11 +1,13 @@
 //! Progress and results of snapshots, shard by shard.
 
+use std::collections::HashMap;
+
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::layout::{Manifest, ShardResult};
+use crate::layout::{Manifest, ResourceManifest, ShardManifest, ShardResult};
 use crate::model::{
-    FileStats, IndexStatus, ShardStage, ShardStatus, SnapshotInfo, SnapshotPhase, SnapshotState,
-    SnapshotStatus,
+    FileStats, IndexStatus, ResourceKind, ShardStage, ShardStatus, SnapshotInfo, SnapshotPhase,
+    SnapshotState, SnapshotStatus,
 };
 
 /// What `_status` says of shards that were never begun because others failed.
@@ -73,41 +75,10 @@ impl Engine {
 }
 
 fn of_finished(info: SnapshotInfo, manifest: &Manifest) -> SnapshotStatus {
-    let indices = manifest
-        .indices
-        .iter()
-        .map(|index| IndexStatus {
-            name: index.name.clone(),
-            shards: index
-                .shards
-                .iter()
-                .map(|shard| {
-                    let (stage, incremental, total, reason) = match &shard.result {
-                        ShardResult::Captured {
-                            incremental, total, ..
-                        } => (ShardStage::Done, *incremental, *total, None),
-                        ShardResult::Failed { reason } => (
-                            ShardStage::Failure,
-                            FileStats::default(),
-                            FileStats::default(),
-                            Some(reason.clone()),
-                        ),
-                    };
-                    ShardStatus {
-                        shard: shard.shard,
-                        name: None,
-                        stage,
-                        incremental,
-                        processed: incremental,
-                        total,
-                        start_ms: shard.start_ms,
-                        time_ms: shard.time_ms,
-                        reason,
-                    }
-                })
-                .collect(),
-        })
-        .collect();
+    let of_resource = |resource: &ResourceManifest| IndexStatus {
+        name: resource.name.clone(),
+        shards: resource.shards.iter().map(of_shard).collect(),
+    };
     let phase = match info.state {
         SnapshotState::Partial => SnapshotPhase::Partial,
         SnapshotState::Failed | SnapshotState::Incompatible => SnapshotPhase::Failed,
@@ -116,44 +87,90 @@ fn of_finished(info: SnapshotInfo, manifest: &Manifest) -> SnapshotStatus {
     SnapshotStatus {
         info,
         phase,
-        indices,
-        collections: Vec::new(),
+        indices: manifest.indices.iter().map(of_resource).collect(),
+        collections: manifest.collections.iter().map(of_resource).collect(),
         throttled_ns: manifest.throttled_ns,
         stored_bytes: manifest.stored_bytes,
     }
 }
 
+fn of_shard(shard: &ShardManifest) -> ShardStatus {
+    let nothing = FileStats::default();
+    let (stage, incremental, total, reason) = match &shard.result {
+        ShardResult::Captured {
+            incremental, total, ..
+        } => (ShardStage::Done, *incremental, *total, None),
+        ShardResult::LeftOut { reason, .. } => {
+            (ShardStage::Done, nothing, nothing, Some(reason.clone()))
+        }
+        ShardResult::Failed { reason } => {
+            (ShardStage::Failure, nothing, nothing, Some(reason.clone()))
+        }
+    };
+    ShardStatus {
+        shard: shard.shard,
+        name: shard.name.clone(),
+        stage,
+        incremental,
+        processed: incremental,
+        total,
+        start_ms: shard.start_ms,
+        time_ms: shard.time_ms,
+        reason,
+    }
+}
+
 fn of_failed(info: SnapshotInfo) -> SnapshotStatus {
-    let indices = info
-        .indices
+    let reasons: HashMap<(ResourceKind, &str, u32), &str> = info
+        .failures
         .iter()
-        .map(|index| IndexStatus {
-            name: index.name.clone(),
-            shards: (0..index.shard_count)
-                .map(|shard| ShardStatus {
-                    shard,
-                    name: None,
-                    stage: ShardStage::Failure,
-                    incremental: FileStats::default(),
-                    processed: FileStats::default(),
-                    total: FileStats::default(),
-                    start_ms: info.start_ms,
-                    time_ms: 0,
-                    reason: Some(
-                        info.failures
-                            .iter()
-                            .find(|failure| failure.index == index.name && failure.shard == shard)
-                            .map_or_else(|| SKIPPED.to_owned(), |failure| failure.reason.clone()),
-                    ),
-                })
-                .collect(),
+        .map(|failure| {
+            let key = (failure.kind, failure.index.as_str(), failure.shard);
+            (key, failure.reason.as_str())
         })
         .collect();
+    let failed = |kind, resource: &str, shard, name: Option<&String>| ShardStatus {
+        shard,
+        name: name.cloned(),
+        stage: ShardStage::Failure,
+        incremental: FileStats::default(),
+        processed: FileStats::default(),
+        total: FileStats::default(),
+        start_ms: info.start_ms,
+        time_ms: 0,
+        reason: Some(
+            reasons
+                .get(&(kind, resource, shard))
+                .unwrap_or(&SKIPPED)
+                .to_string(),
+        ),
+    };
+    let indices = info.indices.iter().map(|index| IndexStatus {
+        name: index.name.clone(),
+        shards: (0..index.shard_count)
+            .map(|shard| failed(ResourceKind::Index, &index.name, shard, None))
+            .collect(),
+    });
+    let collections = info.collections.iter().map(|collection| IndexStatus {
+        name: collection.name.clone(),
+        shards: (0..)
+            .zip(&collection.shards)
+            .map(|(shard, name)| {
+                failed(
+                    ResourceKind::Collection,
+                    &collection.name,
+                    shard,
+                    Some(name),
+                )
+            })
+            .collect(),
+    });
+    let (indices, collections) = (indices.collect(), collections.collect());
     SnapshotStatus {
         info,
         phase: SnapshotPhase::Failed,
         indices,
-        collections: Vec::new(),
+        collections,
         throttled_ns: 0,
         stored_bytes: 0,
     }

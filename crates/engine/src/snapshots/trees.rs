@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use snapkeep_drivers::CapturedResource;
+use snapkeep_drivers::{CapturedResource, ResourceKind};
 use snapkeep_vault::{BackupProgress, BlobId, Node, Tree};
 
-use super::base::{BaseIndex, find_node};
+use super::base::{BaseResource, find_node, folder_of};
 use super::content::{ContentError, ContentWriter, DoneWork, Shard, Work, Written};
 use crate::error::EngineError;
 use crate::layout::{
-    CLUSTER_FILE, FORMAT, GlobalState, INDEX_FILE, IndexDescription, IndexManifest, MANIFEST_FILE,
-    Manifest, ShardManifest, ShardResult,
+    CLASS_FILE, CLUSTER_FILE, CollectionDescription, FORMAT, GlobalState, INDEX_FILE,
+    IndexDescription, MANIFEST_FILE, Manifest, ResourceManifest, ShardManifest, ShardResult,
 };
-use crate::model::SnapshotState;
+use crate::model::{FileStats, SnapshotState};
 
 impl ContentWriter<'_> {
     /// Stores a small JSON file.
@@ -44,13 +44,17 @@ impl ContentWriter<'_> {
         &self,
         resources: &[CapturedResource],
         shards: Vec<Shard>,
-        bases: &HashMap<usize, BaseIndex>,
+        bases: &HashMap<usize, BaseResource>,
     ) -> Result<Written, ContentError> {
-        let mut indices: Vec<IndexManifest> = resources
+        let mut described: Vec<ResourceManifest> = resources
             .iter()
-            .map(|resource| IndexManifest {
+            .map(|resource| ResourceManifest {
                 name: resource.name.clone(),
                 uuid: resource.uuid.clone(),
+                multi_tenant: resource
+                    .collection
+                    .as_ref()
+                    .is_some_and(|collection| collection.multi_tenant),
                 shards: Vec::new(),
             })
             .collect();
@@ -61,7 +65,7 @@ impl ContentWriter<'_> {
             let result = match shard.work {
                 Work::Done(done) => {
                     let DoneWork { node, result } = *done;
-                    shard_nodes[shard.index].push(node);
+                    shard_nodes[shard.resource].push(node);
                     if let ShardResult::Captured {
                         incremental, total, ..
                     } = &result
@@ -71,20 +75,27 @@ impl ContentWriter<'_> {
                     result
                 }
                 Work::Failed(reason) => {
+                    let shard_name = shard.name.as_deref().unwrap_or(&shard.directory);
                     failures.push(format!(
-                        "[{}][{}] {reason}",
-                        resources[shard.index].name, shard.number
+                        "[{}][{shard_name}] {reason}",
+                        resources[shard.resource].name
                     ));
                     shard.figures.fail(&reason, now_ms);
                     ShardResult::Failed { reason }
+                }
+                Work::LeftOut(status, reason) => {
+                    let nothing = FileStats::default();
+                    shard.figures.finish(nothing, nothing, now_ms);
+                    ShardResult::LeftOut { status, reason }
                 }
                 Work::Read(_) => {
                     return Err(EngineError::Internal("a shard was not read".to_owned()).into());
                 }
             };
             let (start_ms, time_ms) = shard.figures.times();
-            indices[shard.index].shards.push(ShardManifest {
+            described[shard.resource].shards.push(ShardManifest {
                 shard: shard.number,
+                name: shard.name,
                 start_ms,
                 time_ms,
                 result,
@@ -93,12 +104,20 @@ impl ContentWriter<'_> {
         if !failures.is_empty() && !self.running.accepted.partial {
             return Err(ContentError::Shards(failures.join("; ")));
         }
-        let mut index_nodes = Vec::new();
-        for (at, (resource, nodes)) in resources.iter().zip(shard_nodes).enumerate() {
-            index_nodes.push(self.write_index(resource, nodes, bases.get(&at))?);
+        let (mut indices, mut collections) = (Vec::new(), Vec::new());
+        let (mut index_nodes, mut collection_nodes) = (Vec::new(), Vec::new());
+        let all = resources.iter().zip(described).zip(shard_nodes);
+        for (at, ((resource, manifest), nodes)) in all.enumerate() {
+            let node = self.write_resource(resource, nodes, bases.get(&at))?;
+            let (manifests, nodes) = match resource.kind {
+                ResourceKind::Index => (&mut indices, &mut index_nodes),
+                ResourceKind::Collection => (&mut collections, &mut collection_nodes),
+            };
+            manifests.push(manifest);
+            nodes.push(node);
         }
         let accepted = &self.running.accepted;
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             format: FORMAT,
             written_by: accepted.written_by.clone(),
             name: accepted.name.clone(),
@@ -115,12 +134,25 @@ impl ContentWriter<'_> {
             metadata: accepted.metadata.clone(),
             throttled_ns: self.running.throttled_ns(),
             stored_bytes: BackupProgress::value(&self.running.progress.bytes_stored),
+            policy: accepted.policy.clone(),
             indices,
+            collections,
         };
-        let mut root = vec![
-            Node::dir("indices", self.time, self.save_tree(index_nodes)?),
-            self.store_json(MANIFEST_FILE, &manifest)?,
-        ];
+        manifest.format = manifest.needed_format();
+        let mut root = vec![self.store_json(MANIFEST_FILE, &manifest)?];
+        for (kind, nodes) in [
+            (ResourceKind::Index, index_nodes),
+            (ResourceKind::Collection, collection_nodes),
+        ] {
+            // What reads format 1 expects the folder of indices, empty or not.
+            if kind == ResourceKind::Index || !nodes.is_empty() {
+                root.push(Node::dir(
+                    folder_of(kind),
+                    self.time,
+                    self.save_tree(nodes)?,
+                ));
+            }
+        }
         if accepted.include_global_state {
             let state = self
                 .capture
@@ -140,22 +172,28 @@ impl ContentWriter<'_> {
         })
     }
 
-    /// The directory of an index; that of the base when nothing in it changed.
-    fn write_index(
+    /// The directory of an index or collection; that of the base when nothing in it changed.
+    fn write_resource(
         &self,
         resource: &CapturedResource,
         mut nodes: Vec<Node>,
-        base: Option<&BaseIndex>,
+        base: Option<&BaseResource>,
     ) -> Result<Node, ContentError> {
-        let mut file = self.store_json(
-            INDEX_FILE,
-            &IndexDescription {
-                format: FORMAT,
-                resource: resource.clone(),
-            },
-        )?;
+        let (name, mut file) = match &resource.collection {
+            Some(collection) => {
+                let description = CollectionDescription::of(resource, collection);
+                (CLASS_FILE, self.store_json(CLASS_FILE, &description)?)
+            }
+            None => {
+                let description = IndexDescription {
+                    format: FORMAT,
+                    resource: resource.clone(),
+                };
+                (INDEX_FILE, self.store_json(INDEX_FILE, &description)?)
+            }
+        };
         if let Some(same) = base
-            .and_then(|base| find_node(&base.tree, INDEX_FILE))
+            .and_then(|base| find_node(&base.tree, name))
             .filter(|node| node.content == file.content)
         {
             file = same;
