@@ -1,5 +1,6 @@
 //! The driver of the embedded store.
 
+mod collections;
 mod global_state;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use crate::document::{
 };
 use crate::error::DriverError;
 
-/// Captures and restores indices of an embedded store.
+/// Captures and restores indices and collections of an embedded store.
 #[derive(Clone, Debug)]
 pub struct StoreDriver {
     store: Store,
@@ -37,6 +38,11 @@ fn from_store(error: StoreError) -> DriverError {
         StoreError::IndexNotFound { name } => DriverError::ResourceMissing(name),
         StoreError::IndexOpen { name } => DriverError::ResourceOpen(name),
         StoreError::InvalidIndexName { name, reason } => DriverError::InvalidName { name, reason },
+        StoreError::CollectionNotFound { name } => DriverError::CollectionMissing(name),
+        StoreError::CollectionExists { name, .. } => DriverError::CollectionExists(name),
+        restoring @ StoreError::CollectionRestoring { .. } => {
+            DriverError::Refused(restoring.to_string())
+        }
         mismatch @ StoreError::ProofMismatch { .. } => {
             DriverError::ProofMismatch(mismatch.to_string())
         }
@@ -67,6 +73,7 @@ impl DocumentDriver for StoreDriver {
             })
             .collect();
         resources.sort_by(|a, b| a.name.cmp(&b.name));
+        resources.extend(collections::resources(&self.store));
         Ok(resources)
     }
 
@@ -78,7 +85,8 @@ impl DocumentDriver for StoreDriver {
         let mut resources = Vec::with_capacity(wanted.len());
         for ResourceRef { kind, name } in wanted {
             if *kind == ResourceKind::Collection {
-                return Err(DriverError::CollectionMissing(name.clone()));
+                resources.push(collections::describe(&view, name)?);
+                continue;
             }
             let meta = view
                 .index(name)
@@ -123,11 +131,12 @@ impl DocumentDriver for StoreDriver {
 
     fn begin_collections_restore(
         &self,
-        _collections: Vec<RestoreCollection>,
+        collections: Vec<RestoreCollection>,
     ) -> Result<Box<dyn CollectionsRestoration>, DriverError> {
-        Err(DriverError::Refused(
-            "the store does not keep collections yet".to_owned(),
-        ))
+        Ok(Box::new(collections::begin_restore(
+            &self.store,
+            collections,
+        )?))
     }
 
     fn restore_global_state(&self, state: &Value) -> Result<(), DriverError> {
@@ -173,10 +182,19 @@ impl Capture for StoreCapture {
         resource: &CapturedResource,
         shard: u32,
     ) -> Result<Box<dyn ShardCapture>, DriverError> {
-        let view = self
-            .view
-            .shard(&resource.name, shard_number(shard)?)
-            .ok_or_else(|| DriverError::ResourceMissing(format!("{}/{shard}", resource.name)))?;
+        let name = &resource.name;
+        let (view, missing) = match resource.kind {
+            ResourceKind::Index => (
+                self.view.shard(name, shard_number(shard)?),
+                DriverError::ResourceMissing(format!("{name}/{shard}")),
+            ),
+            ResourceKind::Collection => (
+                collections::number_at(&self.view, name, shard)
+                    .and_then(|number| self.view.collection_shard(name, number)),
+                DriverError::CollectionMissing(format!("{name}/{shard}")),
+            ),
+        };
+        let view = view.ok_or(missing)?;
         Ok(Box::new(StoreShard { view }))
     }
 
@@ -240,7 +258,7 @@ impl ShardCapture for StoreShard {
                     version: document.version,
                     seq_no: document.seq_no,
                     source: document.source,
-                    vectors: &[],
+                    vectors: document.tail,
                 })
             })
             .map_err(from_store)
@@ -273,29 +291,36 @@ struct StoreRestoration {
 
 impl Restoration for StoreRestoration {
     fn load(&self, shard: u32, documents: Vec<LoadedDocument>) -> Result<(), DriverError> {
-        let documents = documents
-            .into_iter()
-            .map(|document| RestoredDocument {
-                id: document.id,
-                routing: document.routing,
-                version: document.version,
-                seq_no: document.seq_no,
-                source: document.source,
-            })
-            .collect();
         self.target
-            .load(shard_number(shard)?, documents)
+            .load(shard_number(shard)?, restored(documents))
             .map_err(from_store)
     }
 
     fn finish(self: Box<Self>, proofs: Vec<Proof>) -> Result<(), DriverError> {
-        let proofs = proofs
-            .into_iter()
-            .map(|proof| ShardProof {
-                live: proof.live,
-                digest: proof.digest,
-            })
-            .collect();
-        self.target.finish(proofs).map_err(from_store)
+        self.target.finish(shard_proofs(proofs)).map_err(from_store)
     }
+}
+
+fn restored(documents: Vec<LoadedDocument>) -> Vec<RestoredDocument> {
+    documents
+        .into_iter()
+        .map(|document| RestoredDocument {
+            id: document.id,
+            routing: document.routing,
+            version: document.version,
+            seq_no: document.seq_no,
+            source: document.source,
+            tail: document.vectors,
+        })
+        .collect()
+}
+
+fn shard_proofs(proofs: Vec<Proof>) -> Vec<ShardProof> {
+    proofs
+        .into_iter()
+        .map(|proof| ShardProof {
+            live: proof.live,
+            digest: proof.digest,
+        })
+        .collect()
 }

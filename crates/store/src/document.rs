@@ -19,6 +19,8 @@ pub struct Document {
     pub primary_term: u64,
     /// `_source`, byte for byte as it came.
     pub source: Vec<u8>,
+    /// Vectors of an object of a collection, raw little-endian `f32`; empty in an index.
+    pub tail: Vec<u8>,
 }
 
 /// One document borrowed from the store's blocks.
@@ -34,6 +36,8 @@ pub struct DocumentRef<'a> {
     pub seq_no: u64,
     /// `_source`, byte for byte as it came.
     pub source: &'a [u8],
+    /// Vectors of an object of a collection, raw little-endian `f32`; empty in an index.
+    pub tail: &'a [u8],
 }
 
 impl Document {
@@ -45,6 +49,7 @@ impl Document {
             version: self.version,
             seq_no: self.seq_no,
             source: &self.source,
+            tail: &self.tail,
         }
     }
 }
@@ -59,6 +64,7 @@ impl DocumentRef<'_> {
             seq_no: self.seq_no,
             primary_term: 1,
             source: self.source.to_vec(),
+            tail: self.tail.to_vec(),
         }
     }
 
@@ -70,6 +76,7 @@ impl DocumentRef<'_> {
             self.version,
             self.seq_no,
             self.source,
+            self.tail,
         )
     }
 }
@@ -80,14 +87,16 @@ const KEPT_BUFFER_BYTES: usize = 1 << 20;
 /// The contribution of one live document to its shard's digest.
 ///
 /// XXH3-128 (seed 0) of: `u32 id length ‖ id ‖ u8 routing present ‖ u32 routing length ‖ routing ‖
-/// u64 version ‖ u64 seq_no ‖ u64 source length ‖ source`, integers little endian. A shard's digest is
-/// the sum of these over its live documents modulo 2^128. Stored in snapshots: never change it.
+/// u64 version ‖ u64 seq_no ‖ u64 source length ‖ source ‖ tail`, integers little endian; the tail is the
+/// vectors of an object and empty elsewhere. A shard's digest is the sum of these over its live documents
+/// modulo 2^128. Stored in snapshots: never change it.
 pub fn document_hash(
     id: &str,
     routing: Option<&str>,
     version: u64,
     seq_no: u64,
     source: &[u8],
+    tail: &[u8],
 ) -> u128 {
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -104,6 +113,7 @@ pub fn document_hash(
         buffer.extend_from_slice(&seq_no.to_le_bytes());
         buffer.extend_from_slice(&(source.len() as u64).to_le_bytes());
         buffer.extend_from_slice(source);
+        buffer.extend_from_slice(tail);
         let hash = xxh3_128(buffer);
         if buffer.capacity() > KEPT_BUFFER_BYTES {
             *buffer = Vec::new();
@@ -118,13 +128,14 @@ mod tests {
 
     #[test]
     fn every_field_counts_towards_the_hash() {
-        let base = document_hash("a", None, 1, 0, b"{}");
-        assert_ne!(base, document_hash("b", None, 1, 0, b"{}"));
-        assert_ne!(base, document_hash("a", Some(""), 1, 0, b"{}"));
-        assert_ne!(base, document_hash("a", None, 2, 0, b"{}"));
-        assert_ne!(base, document_hash("a", None, 1, 1, b"{}"));
-        assert_ne!(base, document_hash("a", None, 1, 0, b"{ }"));
-        assert_eq!(base, document_hash("a", None, 1, 0, b"{}"));
+        let base = document_hash("a", None, 1, 0, b"{}", &[]);
+        assert_ne!(base, document_hash("b", None, 1, 0, b"{}", &[]));
+        assert_ne!(base, document_hash("a", Some(""), 1, 0, b"{}", &[]));
+        assert_ne!(base, document_hash("a", None, 2, 0, b"{}", &[]));
+        assert_ne!(base, document_hash("a", None, 1, 1, b"{}", &[]));
+        assert_ne!(base, document_hash("a", None, 1, 0, b"{ }", &[]));
+        assert_ne!(base, document_hash("a", None, 1, 0, b"{}", &[0; 4]));
+        assert_eq!(base, document_hash("a", None, 1, 0, b"{}", &[]));
     }
 
     /// The value is stored in snapshots, so it is pinned here.
@@ -135,7 +146,12 @@ mod tests {
         encoded.extend_from_slice(&[3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
         encoded.extend_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0, b'{', b'}']);
         assert_eq!(
-            document_hash("a", Some("r"), 3, 7, b"{}"),
+            document_hash("a", Some("r"), 3, 7, b"{}", &[]),
+            xxh3_128(&encoded)
+        );
+        encoded.extend_from_slice(&1.0f32.to_le_bytes());
+        assert_eq!(
+            document_hash("a", Some("r"), 3, 7, b"{}", &1.0f32.to_le_bytes()),
             xxh3_128(&encoded)
         );
     }

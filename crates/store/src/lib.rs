@@ -21,10 +21,12 @@ mod document;
 mod error;
 mod index;
 mod json;
+mod parallel;
 mod restore;
 pub mod search;
 mod store;
 mod view;
+mod window;
 mod write;
 
 pub use document::{Document, DocumentRef, document_hash};

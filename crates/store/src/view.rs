@@ -1,4 +1,4 @@
-//! One consistent moment of all indices.
+//! One consistent moment of all indices and collections.
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};
@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use fjall::{Keyspace, Readable, Snapshot};
 
+use crate::collections::Collection;
 use crate::index::uuid_text;
-use crate::store::rows::{ShardState, decode_gone, decode_op, seq_key, seq_of_key};
-use crate::store::{Catalogue, Index, get_at, route};
+use crate::store::rows::{IdRow, ShardState, decode_gone, decode_op, id_key, seq_key, seq_of_key};
+use crate::store::{Catalogue, Index, IndexData, get_at, route};
 use crate::{Document, DocumentRef, IndexMeta, IndexState, StoreError};
 
-/// All indices at one moment; held while writes go on, cheap to take and to clone.
+/// All indices and collections at one moment; held while writes go on, cheap to take and to clone.
 #[derive(Clone)]
 pub struct View {
     moment: Arc<Moment>,
@@ -64,14 +65,23 @@ impl View {
         if shard >= index.meta.shards || index.meta.state == IndexState::Restoring {
             return None;
         }
-        let key = index.data.state_key(shard);
+        self.shard_of(Owner::Index(Arc::clone(index)), shard)
+    }
+
+    /// A shard that is known to be there.
+    pub(crate) fn shard_of(&self, owner: Owner, shard: u16) -> Option<ShardView> {
+        let key = owner.data().state_key(shard);
         let row = self.moment.snapshot.get(&self.moment.meta, key).ok()??;
         Some(ShardView {
             moment: Arc::clone(&self.moment),
-            index: Arc::clone(index),
+            owner,
             shard,
             state: ShardState::decode(&row).ok()?,
         })
+    }
+
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.moment.catalogue
     }
 
     /// One live document of an index by id and routing.
@@ -91,10 +101,40 @@ impl View {
     }
 }
 
+/// What a shard belongs to.
+#[derive(Clone)]
+pub(crate) enum Owner {
+    Index(Arc<Index>),
+    Collection(Arc<Collection>),
+}
+
+impl Owner {
+    fn name(&self) -> &str {
+        match self {
+            Owner::Index(index) => &index.meta.name,
+            Owner::Collection(collection) => &collection.meta.name,
+        }
+    }
+
+    fn uuid(&self) -> &str {
+        match self {
+            Owner::Index(index) => &index.meta.uuid,
+            Owner::Collection(collection) => &collection.meta.uuid,
+        }
+    }
+
+    fn data(&self) -> &IndexData {
+        match self {
+            Owner::Index(index) => &index.data,
+            Owner::Collection(collection) => &collection.data,
+        }
+    }
+}
+
 /// Identity of a shard's sequence numbers: equal histories have equal operations at equal numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardHistory {
-    /// UUID of the index.
+    /// UUID of the index or collection.
     pub index_uuid: String,
     /// Changes when the shard is restored or has lost acknowledged operations.
     pub history_uuid: String,
@@ -117,7 +157,7 @@ pub struct Gone<'a> {
 #[derive(Clone)]
 pub struct ShardView {
     moment: Arc<Moment>,
-    index: Arc<Index>,
+    owner: Owner,
     shard: u16,
     state: ShardState,
 }
@@ -125,7 +165,7 @@ pub struct ShardView {
 impl fmt::Debug for ShardView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ShardView")
-            .field("index", &self.index.meta.name)
+            .field("owner", &self.owner.name())
             .field("shard", &self.shard)
             .finish_non_exhaustive()
     }
@@ -142,7 +182,7 @@ impl ShardView {
         self.state.digest
     }
 
-    /// Bytes of source in live documents.
+    /// Bytes of source and vectors in live documents.
     pub fn source_bytes(&self) -> u64 {
         self.state.source_bytes
     }
@@ -155,7 +195,7 @@ impl ShardView {
     /// Identity of the sequence numbers.
     pub fn history(&self) -> ShardHistory {
         ShardHistory {
-            index_uuid: self.index.meta.uuid.clone(),
+            index_uuid: self.owner.uuid().to_owned(),
             history_uuid: uuid_text(&self.state.history),
         }
     }
@@ -165,7 +205,7 @@ impl ShardView {
         self.state.gone_floor
     }
 
-    /// Ranges of sequence numbers of about `target_bytes` of source each, covering `0..=max_seq_no` in
+    /// Ranges of sequence numbers of about `target_bytes` each, covering `0..=max_seq_no` in
     /// order; cheap, from counts only.
     pub fn split(&self, target_bytes: u64) -> Vec<Range<u64>> {
         let end = self.state.next_seq_no;
@@ -193,7 +233,7 @@ impl ShardView {
             return Ok(());
         }
         let keys = seq_key(self.shard, range.start)..seq_key(self.shard, range.end);
-        let Some(ops) = self.index.data.ops.get() else {
+        let Some(ops) = self.owner.data().ops.get() else {
             return Ok(());
         };
         for row in self.moment.snapshot.range(ops, keys) {
@@ -221,7 +261,7 @@ impl ShardView {
             return Ok(());
         }
         let keys = seq_key(self.shard, start)..seq_key(self.shard, self.state.next_seq_no);
-        let Some(gone) = self.index.data.gone.get() else {
+        let Some(gone) = self.owner.data().gone.get() else {
             return Ok(());
         };
         for row in self.moment.snapshot.range(gone, keys) {
@@ -239,14 +279,33 @@ impl ShardView {
         Ok(())
     }
 
+    /// Id and sequence number of each live document whose id is greater than `after`, ascending by the bytes
+    /// of the id.
+    pub(crate) fn ids_after(&self, after: Option<&str>) -> IdsAfter {
+        let start = match after {
+            Some(id) => {
+                let mut key = id_key(self.shard, id);
+                // The smallest key behind it.
+                key.push(0);
+                key
+            }
+            None => id_key(self.shard, ""),
+        };
+        let rows = self.owner.data().ids.get().map(|ids| {
+            let end = seq_key(self.shard + 1, 0)[..2].to_vec();
+            self.moment.snapshot.range(ids, start..end)
+        });
+        IdsAfter { rows }
+    }
+
     /// One live document by id.
     pub fn get(&self, id: &str) -> Result<Option<Document>, StoreError> {
-        get_at(&self.moment.snapshot, &self.index.data, self.shard, id)
+        get_at(&self.moment.snapshot, self.owner.data(), self.shard, id)
     }
 
     /// The live document that an operation wrote.
     pub fn by_seq_no(&self, seq_no: u64) -> Result<Option<Document>, StoreError> {
-        let Some(ops) = self.index.data.ops.get() else {
+        let Some(ops) = self.owner.data().ops.get() else {
             return Ok(None);
         };
         let key = seq_key(self.shard, seq_no);
@@ -260,7 +319,34 @@ impl ShardView {
     }
 
     fn failed(&self, operation: &'static str, cause: fjall::Error) -> StoreError {
-        let object = format!("shard [{}][{}]", self.index.meta.name, self.shard);
+        let object = format!("shard [{}][{}]", self.owner.name(), self.shard);
         StoreError::engine(operation, &object, cause)
+    }
+}
+
+/// Live ids of a shard in ascending order, with their sequence numbers.
+pub(crate) struct IdsAfter {
+    rows: Option<fjall::Iter>,
+}
+
+impl Iterator for IdsAfter {
+    type Item = Result<(String, u64), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let failed = |cause| StoreError::engine("scan", "ids", cause);
+        loop {
+            let (key, row) = match self.rows.as_mut()?.next()?.into_inner() {
+                Ok(row) => row,
+                Err(cause) => return Some(Err(failed(cause))),
+            };
+            match IdRow::decode(&row) {
+                Ok(row) if row.deleted_ms.is_some() => {}
+                Ok(row) => {
+                    let id = String::from_utf8_lossy(key.get(2..).unwrap_or_default());
+                    return Some(Ok((id.into_owned(), row.seq_no)));
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }

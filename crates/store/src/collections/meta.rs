@@ -99,8 +99,21 @@ impl CollectionMeta {
         self.shards.get(usize::from(number))
     }
 
+    /// A name that two shards have.
+    pub(super) fn duplicate(&self) -> Option<&str> {
+        let names = self
+            .by_name
+            .iter()
+            .map(|&position| self.shards[usize::from(position)].name.as_str());
+        let next = names.clone().skip(1);
+        names
+            .zip(next)
+            .find(|(one, other)| one == other)
+            .map(|(name, _)| name)
+    }
+
     /// Replaces the shards; they must be ascending by number.
-    pub(super) fn set_shards(&mut self, shards: Vec<CollectionShard>) {
+    pub(crate) fn set_shards(&mut self, shards: Vec<CollectionShard>) {
         let mut by_name: Vec<u16> = (0..shards.len()).map(|position| position as u16).collect();
         by_name.sort_unstable_by(|&one, &other| {
             shards[usize::from(one)]

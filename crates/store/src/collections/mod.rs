@@ -7,14 +7,21 @@
 //!
 //! [`Store`](crate::Store) makes, changes and writes collections; [`View`](crate::View) reads them.
 
+mod catalogue;
+mod codec;
+mod distance;
+mod filter;
 mod id;
+mod manage;
 mod meta;
 mod object;
 mod op;
 mod query;
 mod restore;
-mod store;
+mod search;
+mod tenants;
 mod view;
+mod write;
 
 pub use id::{InvalidObjectId, ObjectId};
 pub use meta::{CollectionMeta, CollectionShard, CollectionSpec, MAX_SHARDS, TenantStatus};
@@ -24,4 +31,10 @@ pub use query::{
     Comparison, Condition, Filter, FilterPath, FilterValue, GeoRange, MAX_WINDOW, Metric,
     NearVector, ObjectHit, ObjectQuery, ObjectSort, QueryVector, Tokenization,
 };
-pub use restore::{CollectionRestore, CollectionRestoreTarget};
+pub use restore::{CollectionRestore, CollectionsRestoreTarget};
+
+pub(crate) use catalogue::{
+    ALIASES_KEY, AliasRecord, Collection, CollectionRecord, Collections,
+    RECORD_PREFIX as COLLECTION_PREFIX, ShardRecord, Shared, decode_lengths, lengths_key,
+    number_of_key, purge_key, purge_prefix, shard_prefix,
+};

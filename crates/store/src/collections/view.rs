@@ -1,41 +1,44 @@
 //! Reading collections at the moment of a view.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{CollectionMeta, Filter, Object, ObjectHit, ObjectId, ObjectQuery};
+use super::catalogue::Collection;
+use super::{CollectionMeta, Filter, Object, ObjectId, codec, manage, search};
+use crate::view::{IdsAfter, Owner};
 use crate::{ShardView, StoreError, View};
 
 impl View {
     /// All collections, sorted by name.
     pub fn collections(&self) -> Vec<Arc<CollectionMeta>> {
-        todo!()
+        manage::metas(self.catalogue())
     }
 
     /// One collection by its name (no alias).
     pub fn collection(&self, name: &str) -> Option<Arc<CollectionMeta>> {
-        let _ = name;
-        todo!()
+        let collection = self.catalogue().collections.by_name.get(name)?;
+        Some(Arc::clone(&collection.meta))
     }
 
     /// One collection by its name or an alias.
     pub fn resolve_collection(&self, name: &str) -> Option<Arc<CollectionMeta>> {
-        let _ = name;
-        todo!()
+        let collection = self.catalogue().collections.resolve(name).ok()?;
+        Some(Arc::clone(&collection.meta))
     }
 
     /// Aliases of collections: alias → name.
     pub fn collection_aliases(&self) -> BTreeMap<String, String> {
-        todo!()
+        (*self.catalogue().collections.aliases).clone()
     }
 
     /// One shard or tenant by its number, whatever its status. Its documents are objects: `source` is
     /// `{"creationTimeUnix":ms,"lastUpdateTimeUnix":ms,"vectors":{name:[dims]|[rows,dims]},"properties":{…}}`
     /// and `tail` the vectors' values in that order.
     pub fn collection_shard(&self, collection: &str, number: u16) -> Option<ShardView> {
-        let _ = (collection, number);
-        todo!()
+        let collection = self.catalogue().collections.by_name.get(collection)?;
+        self.shard_of(Owner::Collection(Arc::clone(collection)), number)
     }
 
     /// One object.
@@ -45,8 +48,12 @@ impl View {
         tenant: Option<&str>,
         id: ObjectId,
     ) -> Result<Option<Object>, StoreError> {
-        let _ = (collection, tenant, id);
-        todo!()
+        let collection = self.catalogue().collections.resolve(collection)?;
+        let number = collection.shard_for(tenant, id)?;
+        let document = self.open_shard(collection, number)?.get(&id.to_string())?;
+        document
+            .map(|document| codec::decode(&document.as_ref()))
+            .transpose()
     }
 
     /// Calls `visit` for the objects whose ids are greater than `after` (all, when `None`), ascending by id
@@ -58,8 +65,20 @@ impl View {
         after: Option<ObjectId>,
         visit: &mut dyn FnMut(Object) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let _ = (collection, tenant, after, visit);
-        todo!()
+        let shards = self.open_shards(collection, tenant)?;
+        for found in Merged::new(&shards, after) {
+            let (shard, id, seq_no) = found?;
+            let document = shards[shard]
+                .by_seq_no(seq_no)?
+                .ok_or_else(|| StoreError::Damaged {
+                    object: format!("object [{id}]"),
+                    reason: format!("operation {seq_no} is missing"),
+                })?;
+            if visit(codec::decode(&document.as_ref())?).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Counts the objects that match; without a filter from counters, at once.
@@ -69,13 +88,73 @@ impl View {
         tenant: Option<&str>,
         filter: Option<&Filter>,
     ) -> Result<u64, StoreError> {
-        let _ = (collection, tenant, filter);
-        todo!()
+        let shards = self.open_shards(collection, tenant)?;
+        match filter {
+            None => Ok(shards.iter().map(ShardView::live_count).sum()),
+            Some(filter) => search::count(&shards, filter),
+        }
     }
 
-    /// Exact search by scanning, in parallel, with memory bounded by the page.
-    pub fn search_objects(&self, query: &ObjectQuery) -> Result<Vec<ObjectHit>, StoreError> {
-        let _ = query;
-        todo!()
+    /// The shards that hold a tenant's objects, or all of a collection without tenants.
+    pub(super) fn open_shards(
+        &self,
+        collection: &str,
+        tenant: Option<&str>,
+    ) -> Result<Vec<ShardView>, StoreError> {
+        let collection = self.catalogue().collections.resolve(collection)?;
+        let numbers = collection.shards_for(tenant)?;
+        numbers
+            .into_iter()
+            .map(|number| self.open_shard(collection, number))
+            .collect()
+    }
+
+    fn open_shard(
+        &self,
+        collection: &Arc<Collection>,
+        number: u16,
+    ) -> Result<ShardView, StoreError> {
+        self.shard_of(Owner::Collection(Arc::clone(collection)), number)
+            .ok_or_else(|| StoreError::Damaged {
+                object: format!("shard [{}][{number}]", collection.meta.name),
+                reason: "its counters are missing".to_owned(),
+            })
+    }
+}
+
+/// Live ids of several shards in one ascending order: number of the shard, id, sequence number.
+pub(super) struct Merged {
+    shards: Vec<Peekable<IdsAfter>>,
+}
+
+impl Merged {
+    pub(super) fn new(shards: &[ShardView], after: Option<ObjectId>) -> Self {
+        let after = after.map(|id| id.to_string());
+        let ids = |shard: &ShardView| shard.ids_after(after.as_deref()).peekable();
+        Merged {
+            shards: shards.iter().map(ids).collect(),
+        }
+    }
+}
+
+impl Iterator for Merged {
+    type Item = Result<(usize, String, u64), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut least: Option<(usize, String)> = None;
+        for (number, shard) in self.shards.iter_mut().enumerate() {
+            match shard.peek() {
+                None => {}
+                Some(Err(error)) => return Some(Err(error.clone())),
+                Some(Ok((id, _))) => {
+                    if least.as_ref().is_none_or(|(_, known)| id < known) {
+                        least = Some((number, id.clone()));
+                    }
+                }
+            }
+        }
+        let (number, _) = least?;
+        let found = self.shards[number].next()?;
+        Some(found.map(|(id, seq_no)| (number, id, seq_no)))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fjall::Database;
 
-use super::RestoredDocument;
+use super::{RestoredDocument, ShardProof};
 use crate::store::IndexData;
 use crate::store::rows::{IdRow, ShardState, encode_op, id_key, seq_key};
 use crate::{StoreError, document_hash};
@@ -14,34 +14,48 @@ const BUFFERED_BYTES: usize = 32 << 20;
 /// Id rows buffered for all shards together (about 100 bytes each).
 const BUFFERED_IDS: usize = 128 << 10;
 
-/// One shard being loaded.
-#[derive(Default)]
-pub(super) struct ShardLoader {
+/// The shards of an index or a collection being loaded. They share their buffers, so that a thousand small
+/// tenants make a few tables, not a thousand.
+pub(crate) struct Loader {
     buffer: Mutex<Buffer>,
+    /// Counters of everything given so far, by shard.
+    states: Vec<Mutex<ShardState>>,
 }
 
 #[derive(Default)]
 struct Buffer {
-    documents: Vec<RestoredDocument>,
+    documents: Vec<(u16, RestoredDocument)>,
     document_bytes: usize,
     ids: Vec<(Vec<u8>, IdRow)>,
-    /// Counters of everything given so far.
-    state: ShardState,
 }
 
-impl ShardLoader {
+impl Loader {
+    /// For shards 0 to `shards - 1`.
+    pub(crate) fn new(shards: u16) -> Self {
+        Loader {
+            buffer: Mutex::default(),
+            states: (0..shards).map(|_| Mutex::default()).collect(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Buffer> {
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes documents; the thread that fills a buffer writes it.
-    pub(super) fn load(
+    /// Takes documents; the thread that fills a buffer writes it. `name` is for messages.
+    pub(crate) fn load(
         &self,
         db: &Database,
         data: &IndexData,
+        name: &str,
         shard: u16,
         documents: Vec<RestoredDocument>,
     ) -> Result<(), StoreError> {
+        let Some(state) = self.states.get(usize::from(shard)) else {
+            return Err(StoreError::illegal(format!(
+                "shard [{shard}] of [{name}] does not exist"
+            )));
+        };
         let mut bytes = 0;
         let mut part = ShardState::default();
         let mut ids = Vec::with_capacity(documents.len());
@@ -52,60 +66,113 @@ impl ShardLoader {
                 document.version,
                 document.seq_no,
                 &document.source,
+                &document.tail,
             );
+            let stored_bytes = document.source.len() + document.tail.len();
             let row = IdRow {
                 seq_no: document.seq_no,
                 version: document.version,
                 hash,
-                source_bytes: document.source.len() as u32,
+                source_bytes: stored_bytes as u32,
                 deleted_ms: None,
             };
             ids.push((id_key(shard, &document.id), row));
-            bytes += document.source.len() + document.id.len() + size_of::<RestoredDocument>();
+            bytes += stored_bytes + document.id.len() + size_of::<RestoredDocument>();
             part.live += 1;
             part.digest = part.digest.wrapping_add(hash);
             part.source_bytes += u64::from(row.source_bytes);
-            part.next_seq_no = part.next_seq_no.max(document.seq_no + 1);
+            part.next_seq_no = part.next_seq_no.max(document.seq_no.saturating_add(1));
         }
-        let shards = data.shards.len().max(1);
-        let (full_documents, full_ids) = {
-            let mut buffer = self.lock();
-            let state = &mut buffer.state;
+        {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             state.live += part.live;
             state.digest = state.digest.wrapping_add(part.digest);
             state.source_bytes += part.source_bytes;
             state.next_seq_no = state.next_seq_no.max(part.next_seq_no);
-            buffer.documents.extend(documents);
+        }
+        let (full_documents, full_ids) = {
+            let mut buffer = self.lock();
+            buffer
+                .documents
+                .extend(documents.into_iter().map(|document| (shard, document)));
             buffer.document_bytes += bytes;
             buffer.ids.extend(ids);
             (
-                buffer.take_documents(BUFFERED_BYTES / shards),
-                buffer.take_ids(BUFFERED_IDS / shards),
+                buffer.take_documents(BUFFERED_BYTES),
+                buffer.take_ids(BUFFERED_IDS),
             )
         };
-        write_documents(db, data, shard, full_documents)?;
+        write_documents(db, data, full_documents)?;
         write_ids(db, data, full_ids)
     }
 
-    /// Writes what is left and returns the counters of everything.
-    pub(super) fn finish(
+    /// Writes what is left, compares with the proofs, and returns the counters of the shards. `name` is for
+    /// messages.
+    pub(crate) fn finish(
         &self,
         db: &Database,
         data: &IndexData,
-        shard: u16,
-    ) -> Result<ShardState, StoreError> {
-        let (documents, ids, state) = {
+        name: &str,
+        expected: &[ShardProof],
+    ) -> Result<Vec<ShardState>, StoreError> {
+        let (documents, ids) = {
             let mut buffer = self.lock();
-            (buffer.take_documents(0), buffer.take_ids(0), buffer.state)
+            (buffer.take_documents(0), buffer.take_ids(0))
         };
-        write_documents(db, data, shard, documents)?;
+        write_documents(db, data, documents)?;
         write_ids(db, data, ids)?;
-        Ok(state)
+        if expected.len() != self.states.len() {
+            let reason = format!(
+                "{} shards expected, {} loaded",
+                expected.len(),
+                self.states.len()
+            );
+            return Err(mismatch(name, 0, reason));
+        }
+        let mut states = Vec::with_capacity(expected.len());
+        for (shard, (state, proof)) in self.states.iter().zip(expected).enumerate() {
+            let loaded = *state.lock().unwrap_or_else(PoisonError::into_inner);
+            verify(name, shard as u16, &loaded, proof)?;
+            states.push(ShardState {
+                // Operations before the restore are of another history and cannot be told from here.
+                gone_floor: loaded.next_seq_no,
+                ..loaded
+            });
+        }
+        Ok(states)
+    }
+}
+
+fn verify(
+    name: &str,
+    shard: u16,
+    loaded: &ShardState,
+    proof: &ShardProof,
+) -> Result<(), StoreError> {
+    if loaded.live != proof.live {
+        let reason = format!("{} documents expected, {} loaded", proof.live, loaded.live);
+        return Err(mismatch(name, shard, reason));
+    }
+    if loaded.digest != proof.digest {
+        let reason = format!(
+            "digest {:032x} expected, {:032x} loaded",
+            proof.digest, loaded.digest
+        );
+        return Err(mismatch(name, shard, reason));
+    }
+    Ok(())
+}
+
+fn mismatch(name: &str, shard: u16, reason: String) -> StoreError {
+    StoreError::ProofMismatch {
+        index: name.to_owned(),
+        shard,
+        reason,
     }
 }
 
 impl Buffer {
-    fn take_documents(&mut self, at_bytes: usize) -> Vec<RestoredDocument> {
+    fn take_documents(&mut self, at_bytes: usize) -> Vec<(u16, RestoredDocument)> {
         if self.document_bytes < at_bytes {
             return Vec::new();
         }
@@ -124,33 +191,33 @@ impl Buffer {
 fn write_documents(
     db: &Database,
     data: &IndexData,
-    shard: u16,
-    mut documents: Vec<RestoredDocument>,
+    mut documents: Vec<(u16, RestoredDocument)>,
 ) -> Result<(), StoreError> {
     if documents.is_empty() {
         return Ok(());
     }
-    documents.sort_unstable_by_key(|document| document.seq_no);
+    documents.sort_unstable_by_key(|(shard, document)| (*shard, document.seq_no));
     // The engine demands strictly ascending keys.
     if documents
         .windows(2)
-        .any(|pair| pair[0].seq_no == pair[1].seq_no)
+        .any(|pair| (pair[0].0, pair[0].1.seq_no) == (pair[1].0, pair[1].1.seq_no))
     {
         return Err(twice("sequence number"));
     }
     let failed = |cause| StoreError::engine("load", "documents", cause);
     let mut ingestion = data.ops.make(db)?.start_ingestion().map_err(failed)?;
     let mut row = Vec::new();
-    for document in &documents {
+    for (shard, document) in &documents {
         encode_op(
             &mut row,
             &document.id,
             document.routing.as_deref(),
             document.version,
             &document.source,
+            &document.tail,
         );
         ingestion
-            .write(seq_key(shard, document.seq_no), row.as_slice())
+            .write(seq_key(*shard, document.seq_no), row.as_slice())
             .map_err(failed)?;
     }
     ingestion.finish().map_err(failed)

@@ -4,6 +4,7 @@ mod load;
 mod spec;
 mod target;
 
+pub(crate) use load::Loader;
 pub use spec::{RestoreSpec, RestoredDocument, ShardProof};
 pub use target::RestoreTarget;
 

@@ -37,6 +37,8 @@ pub struct RestoredDocument {
     pub seq_no: u64,
     /// `_source`, kept byte for byte.
     pub source: Vec<u8>,
+    /// Vectors of an object of a collection, raw little-endian `f32`; empty in an index.
+    pub tail: Vec<u8>,
 }
 
 /// What a shard must hold when it is loaded.

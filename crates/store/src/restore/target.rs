@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::load::ShardLoader;
+use super::load::Loader;
 use super::{RestoreSpec, RestoredDocument, ShardProof};
 use crate::index::{check_index_name, new_uuid, replicas, shards};
 use crate::store::rows::ShardState;
@@ -29,7 +29,7 @@ pub struct RestoreTarget {
     core: Arc<Core>,
     meta: IndexMeta,
     data: Arc<IndexData>,
-    loaders: Vec<ShardLoader>,
+    loader: Loader,
     /// The closed index to replace.
     replaced: Option<Arc<Index>>,
     is_finished: bool,
@@ -109,7 +109,7 @@ impl RestoreTarget {
         core.show(next);
         drop(_changes);
         Ok(RestoreTarget {
-            loaders: (0..meta.shards).map(|_| ShardLoader::default()).collect(),
+            loader: Loader::new(meta.shards),
             core,
             meta,
             data,
@@ -126,73 +126,17 @@ impl RestoreTarget {
     /// Loads documents of one shard, in any order, from many threads; each id and sequence number once. Not
     /// durable before [`Self::finish`].
     pub fn load(&self, shard: u16, documents: Vec<RestoredDocument>) -> Result<(), StoreError> {
-        match self.loaders.get(usize::from(shard)) {
-            Some(loader) => loader.load(&self.core.db, &self.data, shard, documents),
-            None => Err(StoreError::illegal(format!(
-                "shard [{shard}] of index [{}] does not exist",
-                self.meta.name
-            ))),
-        }
+        self.loader
+            .load(&self.core.db, &self.data, &self.meta.name, shard, documents)
     }
 
     /// Verifies every shard against `expected` (in shard order), syncs, and makes the index visible and
     /// open in one durable step; on an error nothing is visible and the data is dropped.
     pub fn finish(mut self, expected: Vec<ShardProof>) -> Result<(), StoreError> {
-        if expected.len() != self.loaders.len() {
-            return Err(self.mismatch(
-                0,
-                format!(
-                    "{} shards expected, {} loaded",
-                    expected.len(),
-                    self.loaders.len()
-                ),
-            ));
-        }
-        let mut states = Vec::with_capacity(expected.len());
-        for (shard, proof) in expected.iter().enumerate() {
-            let shard = shard as u16;
-            let loaded =
-                self.loaders[usize::from(shard)].finish(&self.core.db, &self.data, shard)?;
-            self.verify(shard, &loaded, proof)?;
-            states.push(ShardState {
-                // Operations before the restore are of another history and cannot be told from here.
-                gone_floor: loaded.next_seq_no,
-                ..loaded
-            });
-        }
+        let states = self
+            .loader
+            .finish(&self.core.db, &self.data, &self.meta.name, &expected)?;
         self.publish(states)
-    }
-
-    fn verify(
-        &self,
-        shard: u16,
-        loaded: &ShardState,
-        proof: &ShardProof,
-    ) -> Result<(), StoreError> {
-        if loaded.live != proof.live {
-            return Err(self.mismatch(
-                shard,
-                format!("{} documents expected, {} loaded", proof.live, loaded.live),
-            ));
-        }
-        if loaded.digest != proof.digest {
-            return Err(self.mismatch(
-                shard,
-                format!(
-                    "digest {:032x} expected, {:032x} loaded",
-                    proof.digest, loaded.digest
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    fn mismatch(&self, shard: u16, reason: String) -> StoreError {
-        StoreError::ProofMismatch {
-            index: self.meta.name.clone(),
-            shard,
-            reason,
-        }
     }
 
     /// The tables are on disk already (each is synced when it is finished); this adds the index's record,

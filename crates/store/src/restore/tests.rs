@@ -36,6 +36,7 @@ fn documents(range: std::ops::Range<u64>) -> Vec<RestoredDocument> {
             version: 3,
             seq_no: n * 2,
             source: format!("{{\"n\":{n}}}").into_bytes(),
+            tail: Vec::new(),
         })
         .collect()
 }
@@ -48,6 +49,7 @@ fn proof(documents: &[RestoredDocument]) -> ShardProof {
             d.version,
             d.seq_no,
             &d.source,
+            &d.tail,
         ))
     });
     ShardProof {

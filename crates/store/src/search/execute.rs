@@ -1,7 +1,6 @@
 //! Running a search: by ids, in document order until the page is full, or over everything in parallel.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
@@ -14,16 +13,13 @@ use super::query::Query;
 use super::request::{DEFAULT_WINDOW, SearchRequest, SearchResult, TotalHits};
 use super::sort::{Key, SortBy, SortKey, Sorter, compare};
 use super::window::{Candidate, Window};
+use crate::parallel::{RANGE_BYTES, in_parallel};
 use crate::store::now_ms;
 use crate::{DocumentRef, IndexState, ShardView, StoreError, View};
 
 /// A place is the shard's position in the search, then the sequence number in so many bits: together
 /// below 2^53 for 2,048 shards, so that JavaScript clients read it exactly.
 const SEQ_NO_BITS: u32 = 42;
-/// Source bytes that one thread scans at a time.
-const RANGE_BYTES: u64 = 4 << 20;
-/// Most threads of one search.
-const MAX_THREADS: usize = 8;
 
 /// Searches concrete, open indices of a view.
 pub fn search(
@@ -339,40 +335,18 @@ impl<'a> Plan<'a> {
                 ranges.into_iter().map(move |range| (target, range))
             })
             .collect();
-        let threads = std::thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(MAX_THREADS)
-            .min(tasks.len());
-        let next = AtomicUsize::new(0);
-        let work = || -> Result<Found<'a>, SearchError> {
-            let mut found = Found {
-                window: self.window(),
-                count: 0,
-            };
-            while let Some((target, range)) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.scan(target, range.clone(), &mut found, false)?;
-            }
-            Ok(found)
+        let new = || Found {
+            window: self.window(),
+            count: 0,
         };
-        if threads <= 1 {
-            return work();
-        }
-        let parts: Vec<Result<Found<'a>, SearchError>> = std::thread::scope(|scope| {
-            let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            handles
-                .into_iter()
-                .map(|handle| match handle.join() {
-                    Ok(part) => part,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
-                .collect()
-        });
+        let parts = in_parallel(&tasks, new, |found, (target, range)| {
+            self.scan(target, range.clone(), found, false)
+        })?;
         let mut all = Found {
             window: self.window(),
             count: 0,
         };
         for part in parts {
-            let part = part?;
             all.count += part.count;
             all.window.merge(part.window);
         }

@@ -1,4 +1,4 @@
-//! The indices by name, as one immutable picture that is replaced whole.
+//! The indices and collections by name, as one immutable picture that is replaced whole.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::data::{IndexData, hex};
+use crate::collections::Collections;
 use crate::{Alias, IndexMeta, IndexState, Settings, StoreError};
 
 /// An index: what it is, and its documents (none while it is being restored).
@@ -16,10 +17,11 @@ pub(crate) struct Index {
     pub(crate) data: Arc<IndexData>,
 }
 
-/// All indices at one moment.
+/// All indices and collections at one moment.
 #[derive(Clone, Default)]
 pub(crate) struct Catalogue {
     pub(crate) indices: BTreeMap<String, Arc<Index>>,
+    pub(crate) collections: Collections,
 }
 
 impl Catalogue {

@@ -1,13 +1,13 @@
-//! The documents of one index: three keyspaces and the counters of its shards.
+//! The documents of one index or collection: three keyspaces and the counters of its shards.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
 
 use fjall::{Database, Keyspace};
 
 use super::keyspaces::{Doomed, LazyKeyspace};
 use super::rows::{IdRow, ShardState, id_key};
+use super::writers::{ShardWriter, ShardWriters};
 use crate::StoreError;
 use crate::index::KnownFields;
 
@@ -33,22 +33,15 @@ pub(crate) enum Access {
     Deleted = 2,
 }
 
-/// One shard's changing part, behind its write lock.
-#[derive(Default)]
-pub(crate) struct ShardWriter {
-    pub(crate) state: ShardState,
-    /// Deleted ids with their time, oldest first; their rows are removed when they are old enough.
-    pub(crate) tombstones: VecDeque<(u64, String)>,
-}
-
-/// Documents of an index. Its data id differs from the UUID, since a restore may replace the documents
+/// Documents of an index or a collection. Its data id differs from the UUID, since a restore may replace the documents
 /// under the same UUID.
 pub(crate) struct IndexData {
     pub(crate) data_id: [u8; 16],
     pub(crate) ops: LazyKeyspace,
     pub(crate) ids: LazyKeyspace,
     pub(crate) gone: LazyKeyspace,
-    pub(crate) shards: Vec<Mutex<ShardWriter>>,
+    /// One for each shard number in use, and perhaps for some that are not.
+    pub(crate) shards: ShardWriters,
     /// Field paths and types that the mapping already covers.
     known_fields: RwLock<Arc<KnownFields>>,
     access: AtomicU8,
@@ -58,7 +51,7 @@ pub(crate) struct IndexData {
 }
 
 impl IndexData {
-    /// The documents of a new index (none), or of an existing one.
+    /// The documents of a new index (none), or of an existing one, with the counters of shards 0, 1, ….
     pub(crate) fn open(
         db: &Database,
         doomed: &Arc<Doomed>,
@@ -78,15 +71,7 @@ impl IndexData {
             ops: keyspace("ops", DATA_BLOCK_BYTES, OPS_MEMTABLE_BYTES)?,
             ids: keyspace("ids", ID_BLOCK_BYTES, IDS_MEMTABLE_BYTES)?,
             gone: keyspace("gone", DATA_BLOCK_BYTES, GONE_MEMTABLE_BYTES)?,
-            shards: states
-                .into_iter()
-                .map(|state| {
-                    Mutex::new(ShardWriter {
-                        state,
-                        tombstones: VecDeque::new(),
-                    })
-                })
-                .collect(),
+            shards: ShardWriters::new(states),
             known_fields: RwLock::default(),
             access: AtomicU8::new(Access::Open as u8),
             is_doomed: AtomicBool::new(false),
@@ -97,7 +82,8 @@ impl IndexData {
     /// The shard's write lock. A panic of a writer cannot leave half-made counters: they are assigned
     /// once, after the commit.
     pub(crate) fn lock(&self, shard: u16) -> MutexGuard<'_, ShardWriter> {
-        self.shards[usize::from(shard)]
+        self.shards
+            .get(shard)
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,7 +91,7 @@ impl IndexData {
     /// Waits for the writers under way, then changes what later ones may do.
     pub(crate) fn set_access(&self, access: Access) {
         let _writers: Vec<_> = (0..self.shards.len())
-            .map(|shard| self.lock(shard as u16))
+            .map(|shard| self.lock(shard))
             .collect();
         self.access.store(access as u8, Ordering::Release);
     }

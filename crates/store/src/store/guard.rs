@@ -10,11 +10,11 @@
 //! the acknowledgement, so it is never ahead of the journal and survives a kill; it is synced once a
 //! second, so after a power loss it may be a second behind: a loss in that second goes unnoticed here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -28,6 +28,8 @@ const FILE_NAME: &str = "acknowledged";
 pub(crate) type ShardKey = ([u8; 16], u16);
 
 pub(crate) struct Guard {
+    /// Held shared by whoever will acknowledge operations.
+    writers: RwLock<()>,
     file: File,
     slots: Mutex<Slots>,
 }
@@ -77,6 +79,7 @@ impl Guard {
             }
         }
         Ok(Guard {
+            writers: RwLock::default(),
             file,
             slots: Mutex::new(slots),
         })
@@ -113,6 +116,22 @@ impl Guard {
             },
         );
         Ok(())
+    }
+
+    /// Announces acknowledgements until the result is dropped. Taken before any shard's lock.
+    pub(crate) fn enter(&self) -> RwLockReadGuard<'_, ()> {
+        self.writers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets shards that nobody can write any more, after those who still acknowledge: a late number of a
+    /// removed shard would else be taken for its successor's.
+    pub(crate) fn forget(
+        &self,
+        data_id: &[u8; 16],
+        shards: &HashSet<u16>,
+    ) -> Result<(), StoreError> {
+        drop(self.writers.write().unwrap_or_else(PoisonError::into_inner));
+        self.retain(|key| key.0 != *data_id || !shards.contains(&key.1))
     }
 
     /// Forgets everything that `is_known` does not know.

@@ -172,7 +172,7 @@ impl Store {
         let mut stats = IndexStats::default();
         let mut source_bytes = 0;
         for shard in 0..data.shards.len() {
-            let writer = data.lock(shard as u16);
+            let writer = data.lock(shard);
             stats.docs += writer.state.live;
             stats.deleted += writer.state.gone;
             source_bytes += writer.state.source_bytes;
@@ -297,7 +297,7 @@ impl Core {
     pub(crate) fn remove_rows(&self, batch: &mut fjall::OwnedWriteBatch, data: &IndexData) {
         batch.remove(&self.meta, record_key(&data.data_id));
         for shard in 0..data.shards.len() {
-            batch.remove(&self.meta, data.state_key(shard as u16));
+            batch.remove(&self.meta, data.state_key(shard));
         }
     }
 

@@ -8,6 +8,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use fjall::config::BlockSizePolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
+use super::guard::Guard;
+use super::purge::Purge;
 use crate::StoreError;
 
 /// A keyspace that may not be there yet; then it is empty.
@@ -60,10 +62,11 @@ impl LazyKeyspace {
     }
 }
 
-/// Keyspaces of deleted indices that nobody reads any more.
+/// Keyspaces of deleted indices and collections that nobody reads any more, and removed tenants.
 #[derive(Default)]
 pub(crate) struct Doomed {
     keyspaces: Mutex<Vec<Keyspace>>,
+    shards: Mutex<Vec<Purge>>,
 }
 
 impl Doomed {
@@ -73,7 +76,25 @@ impl Doomed {
         }
     }
 
-    /// Removes them. What is not removed is dropped at the next open, since no index refers to it.
+    pub(crate) fn add_shards(&self, purge: Purge) {
+        self.shards
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(purge);
+    }
+
+    /// Removes the rows of removed tenants. What fails is tried again at the next open.
+    pub(crate) fn purge(&self, db: &Database, guard: &Guard) {
+        let purges =
+            std::mem::take(&mut *self.shards.lock().unwrap_or_else(PoisonError::into_inner));
+        for purge in purges {
+            if let Err(error) = purge.run(db, guard) {
+                tracing::warn!(%error, "objects of removed tenants were not removed; the next start goes on");
+            }
+        }
+    }
+
+    /// Removes the keyspaces. What is not removed is dropped at the next open, since no index refers to it.
     pub(crate) fn remove(&self, db: &Database) {
         let keyspaces = std::mem::take(&mut *self.lock());
         for keyspace in keyspaces {

@@ -1,6 +1,6 @@
 //! Opening a store: recovery, comparison with the guard file, removal of leftovers.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -9,17 +9,22 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use super::catalogue::{Catalogue, Index, IndexRecord, RECORD_PREFIX};
 use super::core::{Core, database_path};
 use super::data::{Access, IndexData, data_id_of_keyspace, hex, state_key};
-use super::guard::Guard;
+use super::guard::{Guard, ShardKey};
 use super::keyspaces::Doomed;
+use super::purge::Purge;
 use super::registry::{REGISTRY_KEY, Registry};
 use super::rows::ShardState;
 use super::sync::Syncer;
 use super::watchdog::Watch;
 use super::workers::Worker;
 use super::{LostWrites, Store, StoreOptions};
+use crate::collections::{
+    ALIASES_KEY, AliasRecord, COLLECTION_PREFIX, Collection, CollectionRecord, Collections,
+    ShardRecord, Shared, decode_lengths, lengths_key, number_of_key, purge_prefix, shard_prefix,
+};
 use crate::index::new_uuid;
 use crate::search::Contexts;
-use crate::{IndexMeta, IndexState, StoreError};
+use crate::{IndexState, StoreError};
 
 /// All journals together; reaching it flushes the oldest memtables.
 const JOURNAL_BYTES: u64 = 128 << 20;
@@ -54,7 +59,8 @@ impl Store {
             doomed: &doomed,
             lost: Vec::new(),
         };
-        let catalogue = recovery.indices()?;
+        let mut catalogue = recovery.indices()?;
+        catalogue.collections = recovery.collections()?;
         let registry = recovery.registry()?;
         let uuid = recovery.uuid()?;
         recovery.remove_leftovers(&catalogue)?;
@@ -128,7 +134,7 @@ impl Recovery<'_> {
             let meta = IndexRecord::decode(&record)?;
             let data_id = parse_data_id(&key[RECORD_PREFIX.len()..], &meta.name)?;
             let states = (0..meta.shards)
-                .map(|shard| self.shard_state(&meta, &data_id, shard))
+                .map(|shard| self.shard_state(&meta.name, &data_id, shard))
                 .collect::<Result<_, _>>()?;
             let data = IndexData::open(self.db, self.doomed, data_id, states)?;
             if meta.state == IndexState::Closed {
@@ -147,20 +153,20 @@ impl Recovery<'_> {
 
     fn shard_state(
         &mut self,
-        meta: &IndexMeta,
+        name: &str,
         data_id: &[u8; 16],
         shard: u16,
     ) -> Result<ShardState, StoreError> {
         let key = state_key(data_id, shard);
         let row = self.read(&key)?.ok_or_else(|| StoreError::Damaged {
-            object: format!("counters of [{}][{shard}]", meta.name),
+            object: format!("counters of [{name}][{shard}]"),
             reason: "missing".to_owned(),
         })?;
         let mut state = ShardState::decode(&row)?;
         let acknowledged = self.guard.acknowledged(&(*data_id, shard));
         if acknowledged > state.next_seq_no {
             let lost = LostWrites {
-                index: meta.name.clone(),
+                index: name.to_owned(),
                 shard,
                 acknowledged_seq_no: acknowledged - 1,
                 found_seq_no: state.next_seq_no.checked_sub(1),
@@ -170,7 +176,7 @@ impl Recovery<'_> {
                 shard,
                 acknowledged_seq_no = lost.acknowledged_seq_no,
                 found_seq_no = ?lost.found_seq_no,
-                "the journal lost acknowledged writes; check the disk and restore the index from a snapshot"
+                "the journal lost acknowledged writes; check the disk and restore it from a snapshot"
             );
             self.lost.push(lost);
             // The lost numbers will be given to other operations: nothing may be told from them.
@@ -179,6 +185,69 @@ impl Recovery<'_> {
             self.guard.reset((*data_id, shard), state.next_seq_no)?;
         }
         Ok(state)
+    }
+
+    fn collections(&mut self) -> Result<Collections, StoreError> {
+        let mut collections = Collections::default();
+        if let Some(aliases) = self.read(ALIASES_KEY)? {
+            collections.aliases = Arc::new(AliasRecord::decode(&aliases)?);
+        }
+        for row in self.meta.prefix(COLLECTION_PREFIX) {
+            let (key, record) = row
+                .into_inner()
+                .map_err(|cause| StoreError::engine("read", "collection records", cause))?;
+            let mut meta = CollectionRecord::decode(&record)?;
+            let data_id = parse_data_id(&key[COLLECTION_PREFIX.len()..], &meta.name)?;
+            let data = IndexData::open(self.db, self.doomed, data_id, Vec::new())?;
+            let mut shards = Vec::new();
+            for (number, record) in self.numbered(shard_prefix(&data_id))? {
+                let shard = ShardRecord::decode(number, &record)?;
+                let name = format!("{}/{}", meta.name, shard.name);
+                data.lock(number).state = self.shard_state(&name, &data_id, number)?;
+                shards.push(shard);
+            }
+            meta.set_shards(shards);
+            let collection = Collection {
+                meta: Arc::new(meta),
+                data: Arc::new(data),
+                shared: Arc::new(Shared::default()),
+            };
+            if let Some(lengths) = self.read(lengths_key(&data_id))? {
+                *collection.shared.vector_lengths() = decode_lengths(&lengths)?;
+            }
+            self.resume_purges(&collection)?;
+            let name = collection.meta.name.clone();
+            collections.by_name.insert(name, Arc::new(collection));
+        }
+        Ok(collections)
+    }
+
+    /// Rows of a collection that are numbered, ascending.
+    fn numbered(&self, prefix: Vec<u8>) -> Result<Vec<(u16, fjall::Slice)>, StoreError> {
+        self.meta
+            .prefix(prefix)
+            .map(|row| {
+                let (key, record) = row
+                    .into_inner()
+                    .map_err(|cause| StoreError::engine("read", "shard records", cause))?;
+                Ok((number_of_key(&key)?, record))
+            })
+            .collect()
+    }
+
+    /// Removed tenants whose rows were not all removed yet.
+    fn resume_purges(&self, collection: &Collection) -> Result<(), StoreError> {
+        let numbers: BTreeSet<u16> = self
+            .numbered(purge_prefix(&collection.data.data_id))?
+            .into_iter()
+            .map(|(number, _)| number)
+            .collect();
+        if !numbers.is_empty() {
+            collection.shared.purged().extend(&numbers);
+            self.doomed
+                .add_shards(Purge::new(collection, self.meta, numbers));
+        }
+        Ok(())
     }
 
     fn registry(&self) -> Result<Registry, StoreError> {
@@ -197,26 +266,36 @@ impl Recovery<'_> {
         Ok(uuid)
     }
 
-    /// Documents that no index refers to: a restore that was not finished, or an index whose record was
-    /// already deleted.
+    /// Documents that nothing refers to: a restore that was not finished, or an index or
+    /// collection whose record was already deleted.
     fn remove_leftovers(&self, catalogue: &Catalogue) -> Result<(), StoreError> {
-        let known: HashSet<[u8; 16]> = catalogue
+        let mut known: HashSet<ShardKey> = HashSet::new();
+        for index in catalogue.indices.values() {
+            known.extend((0..index.meta.shards).map(|shard| (index.data.data_id, shard)));
+        }
+        let collections = catalogue.collections.by_name.values();
+        let mut known_hex: HashSet<String> = catalogue
             .indices
             .values()
-            .map(|index| index.data.data_id)
+            .map(|index| hex(&index.data.data_id))
             .collect();
-        let known_hex: HashSet<String> = known.iter().map(|id| hex(id)).collect();
+        for collection in collections {
+            let data_id = collection.data.data_id;
+            let shards = collection.meta.shards.iter();
+            known.extend(shards.map(|shard| (data_id, shard.number)));
+            known_hex.insert(hex(&data_id));
+        }
         for name in self.db.list_keyspace_names() {
             if data_id_of_keyspace(&name).is_none_or(|id| known_hex.contains(id)) {
                 continue;
             }
-            tracing::info!(keyspace = %&*name, "removing documents that no index refers to");
+            tracing::info!(keyspace = %&*name, "removing documents that nothing refers to");
             self.db
                 .keyspace(&name, KeyspaceCreateOptions::default)
                 .and_then(|keyspace| self.db.delete_keyspace(keyspace))
                 .map_err(|cause| StoreError::engine("remove", &name, cause))?;
         }
-        self.guard.retain(|(data_id, _)| known.contains(data_id))
+        self.guard.retain(|shard| known.contains(shard))
     }
 }
 

@@ -35,18 +35,27 @@ pub(crate) fn id_key(shard: u16, id: &str) -> Vec<u8> {
     key
 }
 
+/// Flags of an `ops` row.
+const HAS_ROUTING: u8 = 1;
+const HAS_TAIL: u8 = 2;
+
 /// Writes an `ops` row: `format u8 ‖ flags u8 ‖ version u64 ‖ id length u16 ‖ id ‖ [routing length u16 ‖
-/// routing] ‖ source`; flag 1 = has routing.
+/// routing] ‖ [source length u32] ‖ source ‖ [tail]`; flag 1 = has routing, flag 2 = has a tail and so the
+/// length of the source.
 pub(crate) fn encode_op(
     row: &mut Vec<u8>,
     id: &str,
     routing: Option<&str>,
     version: u64,
     source: &[u8],
+    tail: &[u8],
 ) {
     row.clear();
+    row.reserve(32 + id.len() + source.len() + tail.len());
     row.push(FORMAT);
-    row.push(u8::from(routing.is_some()));
+    let routing_flag = if routing.is_some() { HAS_ROUTING } else { 0 };
+    let tail_flag = if tail.is_empty() { 0 } else { HAS_TAIL };
+    row.push(routing_flag | tail_flag);
     row.extend_from_slice(&version.to_le_bytes());
     row.extend_from_slice(&(id.len() as u16).to_le_bytes());
     row.extend_from_slice(id.as_bytes());
@@ -54,7 +63,11 @@ pub(crate) fn encode_op(
         row.extend_from_slice(&(routing.len() as u16).to_le_bytes());
         row.extend_from_slice(routing.as_bytes());
     }
+    if !tail.is_empty() {
+        row.extend_from_slice(&(source.len() as u32).to_le_bytes());
+    }
     row.extend_from_slice(source);
+    row.extend_from_slice(tail);
 }
 
 /// Reads an `ops` row.
@@ -64,20 +77,27 @@ pub(crate) fn decode_op(seq_no: u64, row: &[u8]) -> Result<DocumentRef<'_>, Stor
         object: "document",
     };
     reader.format()?;
-    let has_routing = reader.u8()? & 1 == 1;
+    let flags = reader.u8()?;
     let version = reader.u64()?;
     let id = reader.text()?;
-    let routing = if has_routing {
+    let routing = if flags & HAS_ROUTING != 0 {
         Some(reader.text()?)
     } else {
         None
+    };
+    let source = if flags & HAS_TAIL != 0 {
+        let source_bytes = reader.u32()? as usize;
+        reader.take(source_bytes)?
+    } else {
+        std::mem::take(&mut reader.bytes)
     };
     Ok(DocumentRef {
         id,
         routing,
         version,
         seq_no,
-        source: reader.bytes,
+        source,
+        tail: reader.bytes,
     })
 }
 
@@ -112,7 +132,7 @@ pub(crate) struct IdRow {
     pub(crate) version: u64,
     /// Hash of the live copy; 0 when deleted.
     pub(crate) hash: u128,
-    /// Bytes of its source; 0 when deleted.
+    /// Bytes of its source and tail; 0 when deleted.
     pub(crate) source_bytes: u32,
     /// Deletion time in milliseconds since 1970; `None`: live.
     pub(crate) deleted_ms: Option<u64>,
@@ -162,7 +182,7 @@ pub(crate) struct ShardState {
     pub(crate) live: u64,
     /// Sum of their hashes.
     pub(crate) digest: u128,
-    /// Bytes of their sources.
+    /// Bytes of their sources and tails.
     pub(crate) source_bytes: u64,
     /// Rows in `gone`.
     pub(crate) gone: u64,
@@ -270,11 +290,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_document_row_reads_back(id in ".{0,40}", routing in proptest::option::of(".{0,20}"), version: u64, seq_no: u64, source: Vec<u8>) {
+        fn a_document_row_reads_back(id in ".{0,40}", routing in proptest::option::of(".{0,20}"), version: u64, seq_no: u64, source: Vec<u8>, tail: Vec<u8>) {
             let mut row = Vec::new();
-            encode_op(&mut row, &id, routing.as_deref(), version, &source);
+            encode_op(&mut row, &id, routing.as_deref(), version, &source, &tail);
             let document = decode_op(seq_no, &row).unwrap();
-            prop_assert_eq!(document, DocumentRef { id: &id, routing: routing.as_deref(), version, seq_no, source: &source });
+            prop_assert_eq!(document, DocumentRef { id: &id, routing: routing.as_deref(), version, seq_no, source: &source, tail: &tail });
         }
 
         #[test]
@@ -303,5 +323,12 @@ mod tests {
         let document = decode_op(9, &row).unwrap();
         assert_eq!((document.id, document.routing), ("a", Some("rs")));
         assert_eq!((document.version, document.source), (5, &b"{}"[..]));
+        let mut row = vec![1, 2, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, b'a', 2, 0, 0, 0];
+        row.extend_from_slice(b"{}\x00\x00\x80\x3f");
+        let object = decode_op(9, &row).unwrap();
+        assert_eq!(
+            (object.source, object.tail),
+            (&b"{}"[..], &1.0f32.to_le_bytes()[..])
+        );
     }
 }

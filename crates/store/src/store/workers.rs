@@ -27,7 +27,8 @@ impl Worker {
         Self::start("store-watchdog", move || watch.check_stalls())
     }
 
-    /// Syncs the guard file, drops expired search contexts, removes documents of deleted indices.
+    /// Syncs the guard file, drops expired search contexts, removes what deleted indices,
+    /// collections and tenants left.
     pub(super) fn housekeeper(
         guard: Arc<Guard>,
         contexts: Arc<Contexts>,
@@ -39,6 +40,7 @@ impl Worker {
                 tracing::warn!(%error, "the list of acknowledged operations was not synced");
             }
             contexts.expire();
+            doomed.purge(&db, &guard);
             doomed.remove(&db);
         })
     }

@@ -1,6 +1,6 @@
 //! Version checks and Elasticsearch's words for their failures.
 
-use super::shard::Current;
+use super::batch::Current;
 use super::{VersionType, WriteKind, WriteOp};
 
 /// The reason why `op` must not be applied to the current copy, without the leading `[id]: `.

@@ -1,6 +1,7 @@
 //! Writing documents: operations are checked and mapped without locks, then numbered and committed under
 //! the locks of their shards, then synced together with other writers.
 
+pub(crate) mod batch;
 mod conflict;
 mod merge;
 mod op;
@@ -12,9 +13,10 @@ pub use op::{Update, VersionType, WriteKind, WriteOp, WriteOptions, WriteOutcome
 use std::collections::BTreeMap;
 
 use crate::StoreError;
-use crate::store::{Core, check_readable, now_ms};
+use crate::store::{Core, ShardKey, check_readable};
+use batch::Group;
 use prepare::{Preparation, Prepared};
-use shard::ShardBatch;
+use shard::IndexShard;
 
 /// Answers of a bulk request, by position.
 type Outcomes = Vec<Result<WriteOutcome, StoreError>>;
@@ -43,67 +45,40 @@ pub(crate) fn write(core: &Core, ops: Vec<WriteOp>, options: &WriteOptions) -> O
         .collect()
 }
 
-/// One batch for all shards. On an error nothing was written that will be acknowledged.
+/// One batch for all shards.
 fn commit(
     core: &Core,
     preparation: &Preparation<'_>,
     prepared: &[Prepared],
     outcomes: &mut [Option<Result<WriteOutcome, StoreError>>],
 ) -> Result<(), StoreError> {
-    // Ordered by shard, so that two writers lock the same shards in the same order.
-    let mut groups: BTreeMap<([u8; 16], u16), Vec<&Prepared>> = BTreeMap::new();
+    let mut groups: BTreeMap<ShardKey, Group<'_, &Prepared>> = BTreeMap::new();
     for op in prepared {
-        let data = &preparation.target(op).data;
-        groups.entry((data.data_id, op.shard)).or_default().push(op);
+        let index = preparation.target(op);
+        groups
+            .entry((index.data.data_id, op.shard))
+            .or_insert_with(|| Group {
+                data: &index.data,
+                name: &index.meta.name,
+                ops: Vec::new(),
+            })
+            .ops
+            .push(op);
     }
-    let mut acknowledgements = Vec::with_capacity(groups.len());
-    {
-        let mut locked = Vec::with_capacity(groups.len());
-        for (key, ops) in &groups {
-            let Some(index) = ops.first().map(|op| preparation.target(op)) else {
-                continue;
+    batch::commit(core, &groups, |batch, group| {
+        let Some(index) = group.ops.first().map(|op| preparation.target(op)) else {
+            return;
+        };
+        // Asked under the lock: an index that is being closed waits for it.
+        let access = check_readable(index);
+        for op in &group.ops {
+            let outcome = match &access {
+                Ok(()) => IndexShard { index, batch }.apply(op),
+                Err(error) => Err(error.clone()),
             };
-            let writer = index.data.lock(key.1);
-            locked.push((*key, index, ops, writer));
+            outcomes[op.position] = Some(outcome);
         }
-        let now = now_ms();
-        let mut batch = core.batch();
-        let mut committed = Vec::with_capacity(locked.len());
-        for (key, index, ops, writer) in &locked {
-            // Asked under the lock: an index that is being closed waits for it.
-            if let Err(error) = check_readable(index) {
-                for op in ops.iter() {
-                    outcomes[op.position] = Some(Err(error.clone()));
-                }
-                continue;
-            }
-            let mut shard = ShardBatch::new(index, key.1, writer.state, now);
-            for op in ops.iter() {
-                outcomes[op.position] = Some(shard.apply(op));
-            }
-            if let Some(done) = shard.finish(core, &mut batch, &writer.tombstones)? {
-                committed.push((*key, done));
-            }
-        }
-        core.commit(batch)?;
-        let mut committed = committed.into_iter().peekable();
-        for (key, _, _, writer) in &mut locked {
-            if let Some((_, done)) = committed.next_if(|(done_key, _)| done_key == key) {
-                acknowledgements.push((*key, done.state.next_seq_no));
-                writer.state = done.state;
-                writer.tombstones.drain(..done.expired_tombstones);
-                writer.tombstones.extend(done.new_tombstones);
-            }
-        }
-    }
-    if acknowledgements.is_empty() {
-        return Ok(());
-    }
-    core.sync()?;
-    for (key, next_seq_no) in acknowledgements {
-        core.guard.acknowledge(key, next_seq_no)?;
-    }
-    Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{IndexSpec, StoreError};
 /// Longest routing in bytes; its length is stored in 16 bits.
 const MAX_ROUTING_BYTES: usize = 512;
 /// Largest source in bytes.
-const MAX_SOURCE_BYTES: usize = 1 << 30;
+pub(crate) const MAX_SOURCE_BYTES: usize = 1 << 30;
 
 /// An operation ready for its shard.
 pub(super) struct Prepared {
