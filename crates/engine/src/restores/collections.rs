@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde_json::Value;
 use snapkeep_drivers::{DriverError, ResourceKind, RestoreCollection};
 use snapkeep_vault::{Node, Repository, Tree};
 
@@ -166,15 +165,11 @@ fn prepare_one(
         shards.push(shard);
         nodes.push(node);
     }
-    let mut class = description.class;
-    if name != described.name {
-        rename_class(&mut class, &name);
-    }
     Ok(CollectionWork {
         source: described.name.clone(),
         target: RestoreCollection {
             name,
-            class,
+            class: description.class,
             multi_tenant: description.multi_tenant,
             created_ms: description.created_ms,
             shards,
@@ -188,14 +183,6 @@ fn prepare_one(
         },
         shards: nodes,
     })
-}
-
-/// Writes the new name where a class says its own. References of objects keep the names they were written with: objects are
-/// restored bit for bit.
-fn rename_class(class: &mut Value, name: &str) {
-    if let Some(own) = class.get_mut("class").filter(|own| own.is_string()) {
-        *own = Value::from(name);
-    }
 }
 
 /// Loads collections and makes them visible, all or none; those that were left alone because they exist are told in the run.

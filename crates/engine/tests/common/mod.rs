@@ -1,6 +1,8 @@
 //! A server's inside for tests: an embedded store and an engine over a temporary folder.
 #![allow(dead_code, clippy::unwrap_used, missing_docs)]
 
+pub mod collections;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
