@@ -82,6 +82,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             version: document.version,
             seq_no: document.seq_no,
             source: document.source.to_vec(),
+            tail: Vec::new(),
         });
         ControlFlow::Continue(())
     })?;

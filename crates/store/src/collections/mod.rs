@@ -38,3 +38,6 @@ pub(crate) use catalogue::{
     RECORD_PREFIX as COLLECTION_PREFIX, ShardRecord, Shared, decode_lengths, lengths_key,
     number_of_key, purge_key, purge_prefix, shard_prefix,
 };
+
+#[cfg(test)]
+mod tests;
