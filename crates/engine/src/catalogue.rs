@@ -8,6 +8,7 @@ mod audit;
 mod credentials;
 mod dialects;
 mod jobs;
+mod policies;
 mod pool;
 mod recoveries;
 mod repositories;
@@ -15,6 +16,7 @@ mod restores;
 mod snapshots;
 
 pub(crate) use jobs::{JobEnd, JobRow, NewJob};
+pub(crate) use policies::{PolicyRecord, PolicyRow};
 pub(crate) use pool::{Catalogue, WriteTransaction};
 pub(crate) use repositories::RepositoryRow;
 pub(crate) use snapshots::SnapshotRow;

@@ -1,5 +1,5 @@
 //! The engine as dialects see it. Its methods live beside what they are about: [`crate::repositories`], [`crate::snapshots`],
-//! [`crate::restores`], [`crate::jobs`], [`crate::maintenance`].
+//! [`crate::restores`], [`crate::policies`], [`crate::jobs`], [`crate::maintenance`].
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -23,6 +23,7 @@ use crate::error::EngineError;
 use crate::ids::new_uuid;
 use crate::jobs::Activity;
 use crate::model::JobEvent;
+use crate::policies::ActivePolicies;
 use crate::repositories::{Vaults, load_or_create_password};
 use crate::workers::Workers;
 
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) owner: String,
     pub(crate) events: broadcast::Sender<JobEvent>,
     pub(crate) workers: Workers,
+    pub(crate) policies: ActivePolicies,
     /// Raised at a shutdown: ends work in the background that is not a job.
     pub(crate) closing: CancelFlag,
     activity: Mutex<Activity>,
@@ -114,12 +116,14 @@ impl Engine {
             owner: new_uuid(),
             events: broadcast::Sender::new(EVENT_BUFFER),
             workers: Workers::new(),
+            policies: ActivePolicies::new(),
             closing: CancelFlag::new(),
             activity: Mutex::new(Activity::default()),
             config,
             _lock: lock,
         });
         crate::jobs::recover(&inner).await?;
+        crate::policies::recover(&inner).await?;
         crate::workers::start(&inner);
         Ok(Self { inner })
     }
@@ -135,6 +139,7 @@ impl Engine {
                 tracing::error!("jobs did not end in time; they are failed at the next start");
             }
         }
+        self.inner.policies.wait_idle(CANCEL_GRACE).await;
         self.inner.closing.cancel();
         self.inner.workers.stop(CANCEL_GRACE).await;
         if let Err(error) = self.inner.audit.flush(&self.inner).await {

@@ -257,15 +257,15 @@ pub enum EngineError {
         /// When the lock ends, milliseconds since 1970.
         until_ms: i64,
     },
-    /// Nothing of the snapshot can be restored: there is nothing to lock.
-    #[error("[{repository}:{snapshot}] is {} and cannot be locked; lock one that can be restored", .state.as_str())]
+    /// The snapshot cannot be locked as asked.
+    #[error("[{repository}:{snapshot}] cannot be locked: {reason}")]
     LockRefused {
         /// Repository.
         repository: String,
         /// Snapshot.
         snapshot: String,
-        /// Its state.
-        state: SnapshotState,
+        /// Why not, and what to do.
+        reason: String,
     },
     /// No policy of this name.
     #[error("policy [{policy}] is missing")]
@@ -280,7 +280,9 @@ pub enum EngineError {
         policy: PolicyKey,
     },
     /// Somebody has changed the policy meanwhile.
-    #[error("policy [{policy}] is in version [{current}], not [{expected}]; read it again and repeat the change")]
+    #[error(
+        "policy [{policy}] is in version [{current}], not [{expected}]; read it again and repeat the change"
+    )]
     PolicyConflict {
         /// The policy.
         policy: PolicyKey,

@@ -33,7 +33,7 @@ mod snapshots;
 mod workers;
 
 pub use audit::{AuditOutcome, AuditQuery, AuditRecord, MAX_AUDIT_PAGE};
-pub use clock::Clock;
+pub use clock::{Clock, SimulatedTime};
 pub use config::{DEFAULT_BYTES_PER_SEC, EngineConfig, MAX_CONCURRENT_OPERATIONS};
 pub use engine::Engine;
 pub use error::{CreationFailure, EngineError, InUse, ReadonlyOperation, RestoreProblem};

@@ -19,11 +19,16 @@ pub(crate) struct SnapshotRow {
     pub(crate) info: SnapshotInfo,
 }
 
+/// Snapshots with their locks, which live longer than what is known of a snapshot.
+const SELECT: &str = "SELECT s.vault, s.name, s.restic_id, s.tree_id, s.info, l.until_ms FROM snapshots s \
+                      LEFT JOIN snapshot_locks l ON l.vault = s.vault AND l.uuid = s.uuid";
+
 fn parse(row: &AnyRow) -> Result<SnapshotRow, EngineError> {
     let info: String = row.try_get("info").map_err(failed("read snapshots"))?;
     let mut info: SnapshotInfo = serde_json::from_str(&info).map_err(unreadable("a snapshot"))?;
     info.restic_id = row.try_get("restic_id").map_err(failed("read snapshots"))?;
     info.name = row.try_get("name").map_err(failed("read snapshots"))?;
+    info.locked_until_ms = row.try_get("until_ms").map_err(failed("read snapshots"))?;
     Ok(SnapshotRow {
         vault: row.try_get("vault").map_err(failed("read snapshots"))?,
         tree_id: row.try_get("tree_id").map_err(failed("read snapshots"))?,
@@ -34,9 +39,8 @@ fn parse(row: &AnyRow) -> Result<SnapshotRow, EngineError> {
 impl Catalogue {
     /// All of a vault, by start and name.
     pub(crate) async fn snapshots(&self, vault: &str) -> Result<Vec<SnapshotRow>, EngineError> {
-        let rows = sqlx::query(
-            "SELECT vault, name, restic_id, tree_id, info FROM snapshots WHERE vault = $1 ORDER BY start_ms, name",
-        )
+        let query = format!("{SELECT} WHERE s.vault = $1 ORDER BY s.start_ms, s.name");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
         .bind(vault.to_owned())
         .fetch_all(self.read())
         .await
@@ -50,9 +54,8 @@ impl Catalogue {
         vault: &str,
         name: &str,
     ) -> Result<Option<SnapshotRow>, EngineError> {
-        let row = sqlx::query(
-            "SELECT vault, name, restic_id, tree_id, info FROM snapshots WHERE vault = $1 AND name = $2",
-        )
+        let query = format!("{SELECT} WHERE s.vault = $1 AND s.name = $2");
+        let row = sqlx::query(sqlx::AssertSqlSafe(query))
         .bind(vault.to_owned())
         .bind(name.to_owned())
         .fetch_optional(self.read())

@@ -10,6 +10,8 @@ use jiff::{Span, Timestamp, Zoned};
 
 /// Steps and expressions that one name may hold.
 const MAX_EXPRESSIONS: usize = 16;
+/// Hours of the largest offset that a zone may be given by.
+const LARGEST_OFFSET_HOURS: u8 = 18;
 
 /// What is wrong with the date math in a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,19 +97,36 @@ fn evaluate(name: &str, expression: &str, now_ms: i64) -> Result<String, DateMat
     render(&date, format).ok_or_else(|| problem(name, &format!("unknown date format [{format}]")))
 }
 
-fn parse_zone(zone: &str) -> Option<TimeZone> {
-    if zone == "UTC" || zone == "Z" {
+/// A time zone by its IANA name, `UTC`, `Z`, or as an offset: `+08:00`, `+0800`, `+8`, `GMT+08:00`, `UTC+8`.
+pub(crate) fn parse_zone(zone: &str) -> Option<TimeZone> {
+    if matches!(zone, "UTC" | "Z" | "GMT") {
         return Some(TimeZone::UTC);
     }
-    let Some((sign, digits)) = zone
+    let offset = zone
+        .strip_prefix("GMT")
+        .or_else(|| zone.strip_prefix("UTC"))
+        .filter(|offset| offset.starts_with(['+', '-']))
+        .unwrap_or(zone);
+    let Some((sign, digits)) = offset
         .strip_prefix('+')
         .map(|digits| (1, digits))
-        .or_else(|| zone.strip_prefix('-').map(|digits| (-1, digits)))
+        .or_else(|| offset.strip_prefix('-').map(|digits| (-1, digits)))
     else {
         return TimeZone::get(zone).ok();
     };
-    let (hours, minutes) = digits.split_once(':').unwrap_or((digits, "0"));
+    let (hours, minutes) = match digits.split_once(':') {
+        Some(parts) => parts,
+        None if digits.len() == 4 => digits.split_at_checked(2)?,
+        None => (digits, "0"),
+    };
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(hours) || !is_number(minutes) {
+        return None;
+    }
     let (hours, minutes) = (hours.parse::<u8>().ok()?, minutes.parse::<u8>().ok()?);
+    if hours > LARGEST_OFFSET_HOURS || minutes > 59 {
+        return None;
+    }
     let seconds = sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60);
     Offset::from_seconds(seconds).ok().map(TimeZone::fixed)
 }
@@ -187,7 +206,7 @@ fn round_down(date: &Zoned, unit: char) -> Option<Zoned> {
 
 /// Writes `date` in a Java date format: letters are fields, everything in single quotes and all other characters stand for
 /// themselves.
-fn render(date: &Zoned, format: &str) -> Option<String> {
+pub(crate) fn render(date: &Zoned, format: &str) -> Option<String> {
     let mut result = String::new();
     let characters: Vec<char> = format.chars().collect();
     let mut at = 0;
@@ -270,6 +289,26 @@ mod tests {
     fn zones_move_the_day() {
         assert_eq!(resolve("<s-{now/d{yyyy.MM.dd|+14:00}}>"), "s-2026.11.22");
         assert_eq!(resolve("<s-{now/d{yyyy.MM.dd|-12:00}}>"), "s-2026.11.20");
+    }
+
+    #[test]
+    fn an_offset_is_written_in_several_ways() {
+        for zone in ["+08:00", "+8", "+0800", "GMT+08:00", "UTC+8"] {
+            let offset = parse_zone(zone).unwrap().to_offset(Timestamp::UNIX_EPOCH);
+            assert_eq!(offset.seconds(), 8 * 3600, "{zone}");
+        }
+        for zone in [
+            "",
+            "+",
+            "+19:00",
+            "+08:60",
+            "+8:+1",
+            "GMT+",
+            "Nowhere/No",
+            "+08000",
+        ] {
+            assert!(parse_zone(zone).is_none(), "{zone}");
+        }
     }
 
     #[test]

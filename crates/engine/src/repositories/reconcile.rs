@@ -16,6 +16,7 @@ use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::layout::{MANIFEST_FILE, Manifest, ManifestError};
 use crate::model::{SnapshotInfo, SnapshotState};
+use crate::policies::import_locks;
 use crate::snapshots::milliseconds;
 
 /// Largest manifest that is read, bytes: some 100,000 shards.
@@ -76,7 +77,8 @@ pub(crate) async fn reconcile(
         }
         write.put_snapshot(&row, manifest.as_ref()).await?;
     }
-    write.commit().await
+    write.commit().await?;
+    import_locks(inner, vault).await
 }
 
 /// Those that have not been deleted meanwhile.

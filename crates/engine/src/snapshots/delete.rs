@@ -16,7 +16,8 @@ use crate::catalogue::SnapshotRow;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, ReadonlyOperation};
 use crate::jobs::{JobSpec, Outcome};
-use crate::model::JobKind;
+use crate::model::{JobKind, SnapshotState};
+use crate::policies::{lift_locks, refuse_locked};
 use crate::repositories::OpenVault;
 use crate::workers::PRUNE_WORKER;
 
@@ -66,6 +67,8 @@ impl Engine {
         if finished.is_empty() && running.is_empty() {
             return Ok(());
         }
+        let targets = targets(&finished, &running);
+        refuse_locked(inner, repository, &vault, targets.clone()).await?;
         let subject: Vec<&str> = finished
             .iter()
             .map(|row| row.info.name.as_str())
@@ -124,8 +127,13 @@ impl Engine {
         let work = {
             let inner = Arc::clone(inner);
             let job = Arc::clone(&job);
+            let name = repository.to_owned();
             inner.runtime.clone().spawn(async move {
-                let result = delete(&inner, &vault, finished, &running).await;
+                // Locked meanwhile? From here on a lock sees that its snapshot is being deleted.
+                let result = match refuse_locked(&inner, &name, &vault, targets).await {
+                    Ok(()) => delete(&inner, &vault, finished, &running).await,
+                    Err(error) => Err(error),
+                };
                 let outcome = match &result {
                     Ok(()) => Outcome::success(None),
                     Err(error) => Outcome::failure(error.to_string()),
@@ -141,6 +149,20 @@ impl Engine {
         work.await
             .map_err(|error| EngineError::Internal(error.to_string()))?
     }
+}
+
+/// Name and uuid of what could be locked: of a failed snapshot there is nothing to keep.
+fn targets(finished: &[SnapshotRow], running: &[Arc<RunningSnapshot>]) -> Vec<(String, String)> {
+    let mut targets: Vec<(String, String)> = finished
+        .iter()
+        .filter(|row| row.info.state != SnapshotState::Failed)
+        .map(|row| (row.info.name.clone(), row.info.uuid.clone()))
+        .collect();
+    targets.extend(running.iter().map(|running| {
+        let accepted = &running.accepted;
+        (accepted.name.clone(), accepted.uuid.clone())
+    }));
+    targets
 }
 
 async fn delete(
@@ -191,6 +213,14 @@ async fn forget(
         write.remove_snapshot(&row.vault, &row.info.uuid).await?;
     }
     write.commit().await?;
+    // After the snapshots: a crash in between leaves locks of what is gone, not snapshots without their locks.
+    let locked = rows.iter().filter(|row| row.info.locked_until_ms.is_some());
+    lift_locks(
+        inner,
+        vault,
+        locked.map(|row| row.info.uuid.clone()).collect(),
+    )
+    .await?;
     inner.vaults.request_prune(&vault.id);
     inner.workers.wake(PRUNE_WORKER);
     Ok(())
@@ -238,5 +268,7 @@ pub(crate) async fn finish_deletion(
         .into_iter()
         .filter(|row| uuids.contains(&row.info.uuid))
         .collect();
+    // Locked before or after the server stopped: the deletion was not noted as done, so the lock wins.
+    refuse_locked(inner, repository, &vault, targets(&rows, &[])).await?;
     forget(inner, &vault, &rows).await
 }
