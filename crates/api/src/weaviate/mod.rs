@@ -21,15 +21,25 @@
 //! Handlers run on tasks of their own and are not cancelled when the client leaves; blocking calls belong into
 //! [`blocking`].
 
+mod access;
+pub mod backups;
+mod batch;
+pub mod class;
 mod dispatch;
 pub mod errors;
+pub mod filter;
 pub mod json;
+mod meta;
+pub mod object;
+mod objects;
 pub mod request;
 pub mod response;
 mod router;
 pub mod routes;
+pub mod schema;
 mod state;
 
+pub use batch::{BatchDelete, Deleted, ReferenceInput, delete_matching, write_references};
 pub use errors::WvError;
 pub use request::WvRequest;
 pub use response::WvResponse;

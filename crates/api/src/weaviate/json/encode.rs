@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
 /// A value as compact JSON.
 pub fn to_bytes(value: &impl Serialize) -> Vec<u8> {
@@ -25,38 +25,63 @@ struct Go;
 
 impl Formatter for Go {
     fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        write_number(writer, value.abs(), format_args!("{value:e}"), |writer| {
-            write!(writer, "{value}")
+        write_number(writer, value.abs(), |text| {
+            CompactFormatter.write_f64(text, value)
         })
     }
 
     fn write_f32<W: ?Sized + Write>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
-        let magnitude = f64::from(value.abs());
-        write_number(writer, magnitude, format_args!("{value:e}"), |writer| {
-            write!(writer, "{value}")
+        write_number(writer, f64::from(value.abs()), |text| {
+            CompactFormatter.write_f32(text, value)
         })
     }
 }
 
-/// Decimal between 1e-6 and 1e21, else with an exponent that has its sign.
+/// Longest text of a number.
+const MAX_NUMBER_BYTES: usize = 40;
+
+/// The shortest digits as the usual formatter finds them: decimal between 1e-6 and 1e21, else with a signed exponent.
 fn write_number<W: ?Sized + Write>(
     writer: &mut W,
     magnitude: f64,
-    scientific: std::fmt::Arguments<'_>,
-    decimal: impl FnOnce(&mut W) -> io::Result<()>,
+    print: impl FnOnce(&mut &mut [u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    if magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
-        return decimal(writer);
+    let mut buffer = [0_u8; MAX_NUMBER_BYTES];
+    let mut rest = &mut buffer[..];
+    print(&mut rest)?;
+    let unused = rest.len();
+    let text = &buffer[..MAX_NUMBER_BYTES - unused];
+    let whole = text.strip_suffix(b".0").unwrap_or(text);
+    if !whole.contains(&b'e') && (magnitude == 0.0 || magnitude >= 1e-6) && magnitude < 1e21 {
+        return writer.write_all(whole);
     }
-    let text = scientific.to_string();
-    match text.split_once('e') {
-        Some((digits, exponent)) if exponent.starts_with('-') => {
-            // Go pads a negative exponent to two digits and takes the padding off again below ten.
-            write!(writer, "{digits}e{exponent}")
-        }
-        Some((digits, exponent)) => write!(writer, "{digits}e+{exponent}"),
-        None => writer.write_all(text.as_bytes()),
+    write_rare(writer, magnitude, &String::from_utf8_lossy(whole))
+}
+
+/// Numbers so small or large that the usual formatter and Go differ about the exponent.
+fn write_rare<W: ?Sized + Write>(writer: &mut W, magnitude: f64, text: &str) -> io::Result<()> {
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let mantissa = mantissa.trim_start_matches('-');
+    let exponent: i32 = exponent.trim_start_matches('+').parse().unwrap_or(0);
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    // The value is 0.digits × 10^point.
+    let leading = i32::try_from(all.len() - digits.len()).unwrap_or(0);
+    let point = exponent + i32::try_from(whole.len()).unwrap_or(0) - leading;
+    let digits = digits.trim_end_matches('0');
+    if (1e-6..1e21).contains(&magnitude) {
+        let text = match usize::try_from(point) {
+            Ok(point) if point >= digits.len() => format!("{digits:0<point$}"),
+            Ok(point) if point > 0 => format!("{}.{}", &digits[..point], &digits[point..]),
+            _ => format!("0.{}{digits}", "0".repeat(point.unsigned_abs() as usize)),
+        };
+        return write!(writer, "{sign}{text}");
     }
+    let (first, others) = digits.split_at(digits.len().min(1));
+    let separator = if others.is_empty() { "" } else { "." };
+    write!(writer, "{sign}{first}{separator}{others}e{:+}", point - 1)
 }
 
 #[cfg(test)]
@@ -75,8 +100,16 @@ mod tests {
             "[9,0.33333334,5.9604645e-8,1e-7]"
         );
         assert_eq!(
-            printed([1e20_f64, 1e21, 123_456_789.0]),
-            "[100000000000000000000,1e+21,123456789]"
+            printed([
+                1e20_f64,
+                1e21,
+                123_456_789.0,
+                1.5e17,
+                -2.5e-7,
+                1.25e-6,
+                1e-6
+            ]),
+            "[100000000000000000000,1e+21,123456789,150000000000000000,-2.5e-7,0.00000125,0.000001]"
         );
     }
 
