@@ -50,6 +50,7 @@ SUITES = (
     Suite("unit", "unit, property and battery tests of all crates (cargo test --workspace)", 1800),
     Suite("seeds", "every request of the two source documents, as printed there", 300, ("binary", "restic")),
     Suite("clients", "elasticsearch-py 8 and opensearch-py: snapshot, restore, status, cancel, documents compared", 300, ("binary",)),
+    Suite("policies", "schedules, retention and locks: SLM, snapshot management, native API and commands", 600, ("binary",)),
     Suite("curator", "elasticsearch-curator 8: snapshot, restore and delete_snapshots actions", 300, ("binary",)),
     Suite("restic", "interoperability with stock restic, both ways", 300, ("binary", "restic")),
     Suite("crash", "kill -9 at random points of snapshot, restore, delete and prune", 600, ("binary", "restic")),

@@ -5,7 +5,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod alibaba;
 pub mod auth;
 pub mod elasticsearch;
+pub mod huawei_css;
 pub mod native;
+mod shared;
 pub mod weaviate;

@@ -93,6 +93,11 @@ pub fn from_engine(error: EngineError, shape: Shape) -> EsError {
             ErrorKind::IllegalState
                 .error(format!("Cannot cleanup [{repository}] - a snapshot is currently running in [{running}]"))
         }
+        error @ (E::SnapshotLocked { .. } | E::LockShortened { .. }) => ErrorKind::Snapshot.error(error.to_string()).with_status(409),
+        error @ E::PolicyMissing { .. } => ErrorKind::ResourceNotFound.error(error.to_string()),
+        error @ (E::PolicyExists { .. } | E::PolicyConflict { .. }) => ErrorKind::VersionConflict.error(error.to_string()),
+        E::PolicyInvalid { field, reason, .. } => EsError::illegal_argument(format!("{field}: {reason}")),
+        error @ E::PolicyRunning { .. } => ErrorKind::ConcurrentSnapshot.error(error.to_string()),
         error @ E::ShuttingDown => ErrorKind::Status.error(error.to_string()).with_status(503),
         error @ (E::JobMissing { .. } | E::Key { .. }) => EsError::illegal_argument(error.to_string()),
         other => ErrorKind::Exception.error(other.to_string()),
@@ -116,14 +121,19 @@ pub fn invalid_name(
     rule: SnapshotNameRule,
     shape: Shape,
 ) -> EsError {
-    let text = if rule == SnapshotNameRule::Characters {
-        forbidden_characters(shape)
-    } else {
-        rule.to_string()
-    };
+    let text = name_rule(rule, shape);
     ErrorKind::InvalidSnapshotName.error(format!(
         "[{repository}:{snapshot}] Invalid snapshot name [{snapshot}], {text}"
     ))
+}
+
+/// What the name of a snapshot breaks.
+pub fn name_rule(rule: SnapshotNameRule, shape: Shape) -> String {
+    if rule == SnapshotNameRule::Characters {
+        forbidden_characters(shape)
+    } else {
+        rule.to_string()
+    }
 }
 
 /// 404 for an index that is not in a snapshot: unlike a missing index of the store it names no resource.

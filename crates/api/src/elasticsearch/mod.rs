@@ -3,7 +3,7 @@
 //! * [`routes`]: the table of routes; [`dispatch`](self) finds the handler, checks parameters and shapes the answer.
 //! * [`request`], [`params`], `body`: what a handler gets. [`response`], [`output`]: what it gives.
 //! * [`errors`]: the one table of error types and statuses.
-//! * `root`, `repositories`, `snapshots`: handlers of the snapshot API.
+//! * `root`, `repositories`, `snapshots`: handlers of the snapshot API. `slm`, `sm`: policies of Elasticsearch and of OpenSearch.
 //!
 //! # Adding endpoints
 //! An area has a function `pub(super) fn register(table: &mut RouteTable)`, called in [`router`] below:
@@ -21,15 +21,18 @@
 //!     Err(EsError::index_not_found(index))                                // or Ok(EsResponse::value(json!({…})))
 //! }
 //! ```
+//! Every route has a row in `access`, which says what a caller needs for it; `confine` keeps callers with limits to their indices.
 //! Handlers run on tasks of their own and are not cancelled when the client leaves; blocking calls belong into
 //! [`blocking`]. Tables: fill an [`output::Table`] and return [`EsResponse::table`]; `v h s help format bytes time` are
 //! taken care of. Unknown parameters, methods and paths are refused before a handler runs.
 
+mod access;
 mod body;
 mod call;
 mod cat;
 mod cluster;
 pub mod config;
+mod confine;
 mod dispatch;
 mod documents;
 pub mod errors;
@@ -48,9 +51,10 @@ mod restore;
 mod root;
 pub mod routes;
 mod search;
+mod slm;
+mod sm;
 mod snapshots;
 mod state;
-pub mod units;
 
 pub use config::{ElasticsearchConfig, Shape, Version};
 pub use errors::{ErrorKind, EsError};
@@ -59,9 +63,16 @@ pub use response::EsResponse;
 pub use routes::{EsResult, Route, RouteTable};
 pub use state::{ApiState, blocking};
 
+use crate::shared::units;
+
 /// Serves the dialect on every path that no other router takes.
 pub fn router(state: ApiState) -> axum::Router {
+    dispatch::serve(state, table())
+}
+
+fn table() -> RouteTable {
     let mut table = RouteTable::new();
+    confine::register(&mut table);
     indices::routes::register(&mut table);
     documents::routes::register(&mut table);
     search::routes::register(&mut table);
@@ -72,5 +83,7 @@ pub fn router(state: ApiState) -> axum::Router {
     snapshots::register(&mut table);
     restore::register(&mut table);
     recovery::register(&mut table);
-    dispatch::serve(state, table)
+    slm::register(&mut table);
+    sm::register(&mut table);
+    table
 }

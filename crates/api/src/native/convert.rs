@@ -2,6 +2,7 @@
 
 use snapkeep_engine as engine;
 
+use super::policies;
 use super::types::{
     Cleaned, Job, JobKind, JobProgress, JobState, Key, Repository, ShardFailure, ShardStatus,
     Snapshot, SnapshotIndex, SnapshotState, SnapshotStatus, Verified,
@@ -89,6 +90,8 @@ impl From<engine::SnapshotInfo> for Snapshot {
             indices: info.indices.into_iter().map(index).collect(),
             include_global_state: info.include_global_state,
             metadata: info.metadata,
+            policy: info.policy.as_deref().map(policies::id_of),
+            locked_until_ms: info.locked_until_ms,
             start_ms: info.start_ms,
             end_ms: info.end_ms,
             shards_total: info.shards_total,

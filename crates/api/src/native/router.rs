@@ -9,9 +9,10 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::access;
 use super::problem::Refusal;
 use super::types::Server;
-use super::{events, jobs, keys, maintenance, repositories, restores, snapshots};
+use super::{credentials, events, jobs, keys, maintenance, policies, repositories, restores, snapshots};
 
 /// What the handlers need.
 #[derive(Debug, Clone)]
@@ -26,11 +27,13 @@ pub struct NativeState {
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Snapkeep", description = "Repositories, snapshots, restores, checks, keys and jobs of a Snapkeep server.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    info(title = "Snapkeep", description = "Repositories, snapshots, restores, policies, checks, keys and jobs of a Snapkeep server.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     tags(
         (name = "repositories", description = "Where snapshots are kept"),
         (name = "snapshots", description = "Indices at one moment"),
+        (name = "policies", description = "What is snapshotted when, and how long it is kept"),
         (name = "keys", description = "Passwords of a repository"),
+        (name = "credentials", description = "Who may do what, and who did what"),
         (name = "jobs", description = "Long work, its progress and its end"),
         (name = "server", description = "The server itself")
     )
@@ -45,8 +48,10 @@ pub fn router(state: NativeState) -> Router {
         "/api/v1/openapi.json",
         axum::routing::get(move || std::future::ready(document.clone())),
     );
-    let router = router.route("/api/v1/{*rest}", axum::routing::any(no_such_path));
-    router.with_state(state)
+    router
+        .route_layer(axum::middleware::from_fn(access::admit))
+        .route("/api/v1/{*rest}", axum::routing::any(no_such_path))
+        .with_state(state)
 }
 
 /// The description that is served at `/api/v1/openapi.json`.
@@ -74,6 +79,18 @@ fn parts() -> (Router<NativeState>, utoipa::openapi::OpenApi) {
         .routes(routes!(snapshots::status))
         .routes(routes!(snapshots::clone))
         .routes(routes!(restores::restore))
+        .routes(routes!(policies::lock))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::get, policies::put, policies::remove))
+        .routes(routes!(policies::enable))
+        .routes(routes!(policies::disable))
+        .routes(routes!(policies::run))
+        .routes(routes!(policies::runs))
+        .routes(routes!(policies::preview, policies::apply_retention))
+        .routes(routes!(credentials::list, credentials::add))
+        .routes(routes!(credentials::rotate))
+        .routes(routes!(credentials::remove))
+        .routes(routes!(credentials::audit))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::cancel))

@@ -198,6 +198,12 @@ pub struct Snapshot {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
+    /// The policy that took it, as this API calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Nobody can delete it before, milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_until_ms: Option<i64>,
     /// Start, milliseconds since 1970.
     pub start_ms: i64,
     /// End, milliseconds since 1970; missing while it runs.

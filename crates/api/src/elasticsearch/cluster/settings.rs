@@ -7,6 +7,7 @@ use crate::elasticsearch::call::{Call, Reply, ok};
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::indices::shaped;
+use crate::elasticsearch::slm;
 
 /// First parts of the cluster settings that Elasticsearch and OpenSearch know.
 const KNOWN: &[&str] = &[
@@ -71,15 +72,21 @@ pub fn get(call: &Call) -> Reply {
 fn defaults(call: &Call) -> Settings {
     let config = call.config();
     let names_required = (call.shape() == Shape::Es).to_string();
-    [
+    let of_policies: &[(&str, &str)] = match call.shape() {
+        Shape::Es => &slm::DEFAULTS,
+        Shape::OpenSearch => &[],
+    };
+    let all = [
         ("action.auto_create_index", "true"),
         ("action.destructive_requires_name", &names_required),
         ("cluster.name", &config.cluster_name),
         ("node.name", &config.node_name),
         ("search.max_keep_alive", "24h"),
-    ]
-    .map(|(key, value)| (key.to_owned(), Value::from(value)))
-    .into()
+    ];
+    all.iter()
+        .chain(of_policies)
+        .map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
+        .collect()
 }
 
 /// `PUT /_cluster/settings`.
@@ -99,9 +106,12 @@ pub fn put(call: &Call) -> Reply {
     }
     let part = |name: &str| body.get(name).cloned().unwrap_or_else(|| json!({}));
     let (persistent, transient) = (part("persistent"), part("transient"));
-    let mut given = [Vec::new(), Vec::new()];
-    names(&persistent, "", &mut given[0]);
-    names(&transient, "", &mut given[1]);
+    let mut values = [Vec::new(), Vec::new()];
+    leaves(&persistent, "", &mut values[0]);
+    leaves(&transient, "", &mut values[1]);
+    let given = values
+        .each_ref()
+        .map(|values| values.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
     if given.iter().all(Vec::is_empty) {
         return Err(EsError::validation(&["no settings to update"]));
     }
@@ -115,7 +125,16 @@ pub fn put(call: &Call) -> Reply {
             }
         }
     }
+    let is_about_policies = call.shape() == Shape::Es
+        && given.iter().flatten().any(|name| name.starts_with("slm."));
+    if is_about_policies {
+        let all = values.iter().flatten();
+        slm::check_settings(all.map(|(name, value)| (name.as_str(), *value)))?;
+    }
     let set = call.store().put_cluster_settings(&persistent, &transient)?;
+    if is_about_policies {
+        call.wait(slm::follow_settings(call.engine(), call.store()))?;
+    }
     let changed = |all: &Settings, names: &[String]| {
         let kept = all
             .iter()
@@ -130,7 +149,8 @@ pub fn put(call: &Call) -> Reply {
     }))
 }
 
-fn names(value: &Value, path: &str, into: &mut Vec<String>) {
+/// The settings in a body by their full names, however deeply they are nested.
+fn leaves<'a>(value: &'a Value, path: &str, into: &mut Vec<(String, &'a Value)>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map as &Map<String, Value> {
@@ -139,9 +159,9 @@ fn names(value: &Value, path: &str, into: &mut Vec<String>) {
                 } else {
                     format!("{path}.{key}")
                 };
-                names(value, &below, into);
+                leaves(value, &below, into);
             }
         }
-        _ => into.push(path.to_owned()),
+        _ => into.push((path.to_owned(), value)),
     }
 }

@@ -1,4 +1,4 @@
-//! Byte sizes as Elasticsearch writes them, times as it writes and reads them (`1.5kb`, `30s`, `-1`).
+//! Byte sizes as Elasticsearch writes them, times as it writes and reads them; the native API reads times the same way (`1.5kb`, `30s`, `-1`).
 //!
 //! Sizes are 1024-based. Readable forms show one decimal, cut off rather than rounded, and drop `.0`.
 
@@ -71,6 +71,18 @@ pub fn parse_time(text: &str) -> Result<Option<Duration>, UnitError> {
         }
         Err(_) if digits.parse::<f64>().is_ok() => Err(UnitError::Fraction),
         Err(_) => Err(UnitError::Number),
+    }
+}
+
+/// A time in the form in which [`parse_time`] reads it, nothing cut off: `30d`, `36h`, `90m`, `1500ms`.
+pub fn exact_millis(millis: i64) -> String {
+    let nanos = i128::from(millis) * 1_000_000;
+    let unit = TIME_UNITS
+        .iter()
+        .find(|(_, factor)| nanos != 0 && nanos % i128::from(*factor) == 0);
+    match unit {
+        Some((unit, factor)) => format!("{}{unit}", nanos / i128::from(*factor)),
+        None => "0s".to_owned(),
     }
 }
 
@@ -151,6 +163,21 @@ mod tests {
         assert_eq!(parse_time("-1"), Ok(None));
         assert_eq!(parse_time("5x"), Err(UnitError::Unit));
         assert_eq!(parse_time(""), Err(UnitError::Unit));
+    }
+
+    #[test]
+    fn exact_forms_are_read_back() {
+        for (millis, text) in [
+            (30 * 86_400_000, "30d"),
+            (36 * 3_600_000, "36h"),
+            (90 * 60_000, "90m"),
+            (1_500, "1500ms"),
+            (0, "0s"),
+        ] {
+            assert_eq!(exact_millis(millis), text);
+            let read = parse_time(text).unwrap().unwrap().as_millis();
+            assert_eq!(read, u128::try_from(millis).unwrap());
+        }
     }
 
     #[test]

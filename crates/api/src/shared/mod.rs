@@ -1,0 +1,5 @@
+//! What several dialects need in the same form.
+
+pub mod candidates;
+pub mod path;
+pub mod units;
