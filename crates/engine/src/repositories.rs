@@ -1,6 +1,7 @@
 //! Registered repositories: their settings, where they may lie, and the vaults behind them.
 
 mod api;
+mod folders;
 mod location;
 mod open;
 mod password;

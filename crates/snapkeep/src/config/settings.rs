@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use confique::Config;
 
 use super::values::{
-    ByteRate, ByteSize, LogFormat, Seconds, ShapeName, is_filter, is_version, not_empty,
-    parse_list, parse_paths,
+    ByteRate, ByteSize, LogFormat, Seconds, ShapeName, are_uuids, is_bucket, is_filter,
+    is_instance, is_time_zone, is_version, not_empty, parse_list, parse_paths, parse_words,
 };
 
 /// All settings of a Snapkeep server.
@@ -34,6 +34,14 @@ pub struct Settings {
     /// How the Elasticsearch dialect presents itself.
     #[config(nested)]
     pub elasticsearch: ElasticsearchSettings,
+
+    /// Who may be named in calls of the Huawei CSS dialect, and where its snapshots go.
+    #[config(nested)]
+    pub huawei_css: HuaweiCssSettings,
+
+    /// Which instance this is in calls of the Alibaba dialect, and its region.
+    #[config(nested)]
+    pub alibaba: AlibabaSettings,
 
     /// What is written to standard error.
     #[config(nested)]
@@ -142,6 +150,46 @@ pub struct ElasticsearchSettings {
     /// The name of this node in answers.
     #[config(default = "snapkeep-1", env = "SNAPKEEP_ELASTICSEARCH_NODE_NAME", validate = not_empty)]
     pub node_name: String,
+}
+
+/// `[huawei_css]`.
+#[derive(Debug, Clone, Config)]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
+pub struct HuaweiCssSettings {
+    /// Ids of clusters (UUIDs) that name this server; calls that name another answer 403. Empty: every well-formed id names it.
+    /// In the environment: separated by commas.
+    #[config(default = [], env = "SNAPKEEP_HUAWEI_CSS_CLUSTERS", parse_env = parse_words, validate = are_uuids)]
+    pub clusters: Vec<String>,
+
+    /// Ids of projects in whose name calls may be made; others answer 403. Empty: every well-formed one. Limits of credentials to projects
+    /// hold beside this. In the environment: separated by commas.
+    #[config(default = [], env = "SNAPKEEP_HUAWEI_CSS_PROJECTS", parse_env = parse_words)]
+    pub projects: Vec<String>,
+
+    /// The bucket that snapshots go to until a client sets another: the name of a repository, which is made below the first repository
+    /// root when it is first needed, or registered beforehand. 3 to 63 lower-case letters, digits, `-` and `.`.
+    #[config(default = "css-backup", env = "SNAPKEEP_HUAWEI_CSS_BUCKET", validate = is_bucket)]
+    pub bucket: String,
+}
+
+/// `[alibaba]`.
+#[derive(Debug, Clone, Config)]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
+pub struct AlibabaSettings {
+    /// Id of the instance that this server is, such as `es-cn-abcdefghijklmn`; calls that name another answer `InstanceNotFound`.
+    /// Unset: every well-formed id names it.
+    #[config(env = "SNAPKEEP_ALIBABA_INSTANCE_ID", validate = is_instance)]
+    pub instance_id: Option<String>,
+
+    /// Zone of the region, in which schedules are meant and snapshots are named: an offset such as `+08:00`, or an IANA name.
+    #[config(default = "+08:00", env = "SNAPKEEP_ALIBABA_TIME_ZONE", validate = is_time_zone)]
+    pub time_zone: String,
 }
 
 /// `[log]`.

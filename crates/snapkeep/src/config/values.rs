@@ -181,6 +181,15 @@ pub fn parse_list(text: &str) -> Result<Vec<SocketAddr>, ListError> {
         .collect()
 }
 
+/// Reads words separated by commas.
+pub fn parse_words(text: &str) -> Result<Vec<String>, ListError> {
+    let words = text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
+    Ok(words.map(str::to_owned).collect())
+}
+
 /// Reads colon-separated folders.
 pub fn parse_paths(text: &str) -> Result<Vec<PathBuf>, ListError> {
     Ok(std::env::split_paths(text)
@@ -207,6 +216,46 @@ pub fn is_version(text: &impl AsRef<str>) -> Result<(), String> {
     text.as_ref()
         .parse::<snapkeep_api::elasticsearch::Version>()
         .map(drop)
+}
+
+/// Whether all are ids of clusters.
+pub fn are_uuids(ids: &impl AsRef<[String]>) -> Result<(), String> {
+    match ids
+        .as_ref()
+        .iter()
+        .find(|id| !snapkeep_api::huawei_css::is_uuid(id))
+    {
+        None => Ok(()),
+        Some(id) => Err(format!(
+            "`{id}` is no id of a cluster; write it like ea244205-d641-45d9-9dcb-ab2236bcd07e"
+        )),
+    }
+}
+
+/// Whether `text` can be the name of a bucket.
+pub fn is_bucket(text: &impl AsRef<str>) -> Result<(), String> {
+    snapkeep_api::huawei_css::check_bucket(text.as_ref()).map_err(|error| error.detail)
+}
+
+/// Whether `text` can be the id of an instance.
+pub fn is_instance(text: &impl AsRef<str>) -> Result<(), String> {
+    if snapkeep_api::alibaba::is_instance(text.as_ref()) {
+        Ok(())
+    } else {
+        Err(
+            "use 2 to 64 lower-case letters, digits, - and _, beginning with a letter or digit"
+                .to_owned(),
+        )
+    }
+}
+
+/// Whether `text` is a zone in which schedules can be meant.
+pub fn is_time_zone(text: &impl AsRef<str>) -> Result<(), String> {
+    let daily = snapkeep_engine::Schedule {
+        kind: snapkeep_engine::ScheduleKind::Daily { hour: 0, minute: 0 },
+        time_zone: text.as_ref().to_owned(),
+    };
+    daily.validate().map_err(|error| error.to_string())
 }
 
 /// Whether `text` says anything.

@@ -16,7 +16,7 @@ use snapkeep_store::{Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::data_dir::DataDir;
-use super::{health, metrics};
+use super::{clouds, health, metrics};
 use crate::config::{Settings, ShapeName};
 use crate::exit::{Exit, Failure};
 
@@ -90,6 +90,7 @@ impl App {
         let mut config = dialect(settings, self.store.uuid());
         config.address = address.to_owned();
         config.max_body_bytes = usize::try_from(settings.server.max_body.0).unwrap_or(usize::MAX);
+        let clouds = clouds::router(&self.engine, &self.store, settings, &config);
         let elasticsearch = snapkeep_api::elasticsearch::router(ApiState::new(
             self.engine.clone(),
             self.store.clone(),
@@ -107,6 +108,7 @@ impl App {
             .route("/metrics", metrics);
         let all = own
             .merge(self.native_router())
+            .merge(clouds)
             .fallback_service(elasticsearch);
         snapkeep_api::auth::without_credentials(all)
             .layer(axum::middleware::from_fn(metrics::count))

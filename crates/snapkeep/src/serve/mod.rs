@@ -1,11 +1,12 @@
 //! The server: everything opened ([`App`]), listening ([`Server`]), and the `serve` command.
 
 mod app;
+mod clouds;
 mod command;
 pub mod data_dir;
 mod health;
 mod listener;
-mod logging;
+pub mod logging;
 mod metrics;
 mod server;
 
