@@ -28,6 +28,8 @@ pub mod class;
 mod dispatch;
 pub mod errors;
 pub mod filter;
+mod graphql;
+mod grpc;
 pub mod json;
 mod meta;
 pub mod object;

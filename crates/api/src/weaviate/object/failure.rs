@@ -17,8 +17,10 @@ pub enum StorageContext<'a> {
     },
     /// Reading one object.
     Read,
-    /// Listing or searching.
+    /// Listing.
     List,
+    /// Searching: the bare reason.
+    Search,
 }
 
 /// The bare reason, and whether the caller can mend it.
@@ -51,6 +53,7 @@ impl StorageContext<'_> {
                     format!("repo: object by id: search index {index}: determine shard: {reason}")
                 }
                 Self::List => format!("msg:search index {index} code:422 err:{reason}"),
+                Self::Search => reason,
             });
         }
         match (error, self) {

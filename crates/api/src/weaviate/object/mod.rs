@@ -15,6 +15,7 @@ pub use beacon::Beacon;
 pub use failure::StorageContext;
 pub use input::{ObjectInput, decode_batch, decode_object, parse_id};
 pub use merge::merge_object;
+pub(crate) use output::beacons;
 pub use output::{ObjectJson, Shown};
 pub use properties::check_and_normalise;
 pub use text::parse_floats;
