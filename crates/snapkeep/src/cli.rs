@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::client::ConnectArgs;
-use crate::commands::{check, completions, config, job, key, prune, repo, restore, snapshot};
+use crate::commands::{check, completions, config, job, key, mount, policy, prune, repo, restore, snapshot};
 use crate::demo::DemoArgs;
 use crate::serve::ServeArgs;
 
@@ -30,10 +30,11 @@ Examples:
   snapkeep repo add my_backup --location my_backup     Register a repository
   snapkeep snapshot create my_backup nightly-1         Take a snapshot of all indices
   snapkeep restore my_backup nightly-1                 Bring them back
+  snapkeep policy add nightly --repository my_backup --daily 01:30 --max-age 30d
 
 Exit codes:
     0  done                                      4  damage found
-    1  failed                                    5  no such repository, snapshot, key or job
+    1  failed                                    5  no such repository, snapshot, policy or job
     2  mistake in the command or configuration   6  no server, or the data folder is in use
     3  partly done                             130  cancelled";
 
@@ -60,6 +61,11 @@ pub enum Command {
     Snapshot(snapshot::SnapshotCommand),
     /// Restore indices from a snapshot.
     Restore(restore::RestoreArgs),
+    /// Show what is in a snapshot as a folder, without restoring it.
+    Mount(mount::MountArgs),
+    /// Take snapshots by themselves, and remove old ones: make, list, run and preview policies.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Check a repository: its structure, and as much of its data as you like.
     Check(check::CheckArgs),
     /// Reclaim the space of deleted snapshots.

@@ -17,7 +17,7 @@ pub enum Exit {
     Partial = 3,
     /// A check found damage in a repository.
     Damaged = 4,
-    /// The repository, snapshot, index, key or job does not exist.
+    /// The repository, snapshot, index, policy, key or job does not exist.
     NotFound = 5,
     /// No server answers, or another process uses the data folder.
     Unreachable = 6,

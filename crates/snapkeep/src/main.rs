@@ -55,6 +55,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Repo(command) => commands::repo::run(command, connect).await,
         Command::Snapshot(command) => commands::snapshot::run(command, connect).await,
         Command::Restore(arguments) => commands::restore::run(arguments, connect).await,
+        Command::Mount(arguments) => commands::mount::run(arguments, connect).await,
+        Command::Policy(command) => commands::policy::run(command, connect).await,
         Command::Check(arguments) => commands::check::run(arguments, connect).await,
         Command::Prune(arguments) => commands::prune::run(arguments, connect).await,
         Command::Key(command) => commands::key::run(command, connect).await,

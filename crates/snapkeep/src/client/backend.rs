@@ -60,11 +60,15 @@ impl Client {
         path: &[&str],
         body: Option<&(impl Serialize + ?Sized + Sync)>,
     ) -> Result<T, Failure> {
-        let mut target = String::from("/api/v1");
-        for segment in path {
-            target.push('/');
-            target.extend(utf8_percent_encode(segment, PATH_SEGMENT));
-        }
+        self.exchange(method, target(path), body).await
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        target: String,
+        body: Option<&(impl Serialize + ?Sized + Sync)>,
+    ) -> Result<T, Failure> {
         let body = body
             .map(serde_json::to_vec)
             .transpose()
@@ -87,6 +91,22 @@ impl Client {
     /// GET.
     pub async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
         self.call(Method::GET, path, None::<&()>).await
+    }
+
+    /// GET with parameters.
+    pub async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        let mut target = target(path);
+        for (position, (name, value)) in query.iter().enumerate() {
+            target.push(if position == 0 { '?' } else { '&' });
+            target.push_str(name);
+            target.push('=');
+            target.extend(utf8_percent_encode(value, PATH_SEGMENT));
+        }
+        self.exchange(Method::GET, target, None::<&()>).await
     }
 
     /// POST with a body.
@@ -154,6 +174,16 @@ impl Client {
             }
         }
     }
+}
+
+/// The path below the API, each segment escaped.
+fn target(path: &[&str]) -> String {
+    let mut target = String::from("/api/v1");
+    for segment in path {
+        target.push('/');
+        target.extend(utf8_percent_encode(segment, PATH_SEGMENT));
+    }
+    target
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

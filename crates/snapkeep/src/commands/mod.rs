@@ -5,6 +5,8 @@ pub mod completions;
 pub mod config;
 pub mod job;
 pub mod key;
+pub mod mount;
+pub mod policy;
 pub mod prune;
 pub mod repo;
 pub mod restore;

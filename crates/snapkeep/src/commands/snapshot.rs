@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
+use snapkeep_api::native::policies::types::LockSnapshot;
 use snapkeep_api::native::types::{
     CloneSnapshot, CreateSnapshot, Job, JobState, Snapshot, SnapshotState, SnapshotStatus,
     Snapshots,
@@ -72,6 +73,24 @@ Ctrl-C cancels the snapshot and leaves the repository as it was. Exit code 3: so
         repository: String,
         /// Name of the snapshot.
         name: String,
+    },
+    /// Lock a snapshot: nobody can delete it before the lock ends, whatever API is used.
+    ///
+    /// A lock can be extended, neither shortened nor taken back. It is kept in the repository.
+    #[command(after_help = "Examples:
+  snapkeep snapshot lock my_backup release --for 365d
+  snapkeep snapshot lock my_backup release --until 2030-01-01T00:00:00Z")]
+    Lock {
+        /// Name of the repository.
+        repository: String,
+        /// Name of the snapshot.
+        name: String,
+        /// For so long from now, such as 30d.
+        #[arg(long = "for", value_name = "DURATION", required_unless_present = "until", conflicts_with = "until")]
+        duration: Option<String>,
+        /// Until this moment, RFC 3339.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
     },
     /// Make a new snapshot from a part of an existing one. Nothing is copied.
     #[command(
@@ -188,6 +207,21 @@ async fn work(command: SnapshotCommand, session: &Session) -> Result<Exit, Failu
             output.show(&found, status)?;
             Ok(exit_of(found.snapshot.state))
         }
+        SnapshotCommand::Lock {
+            repository,
+            name,
+            duration,
+            until,
+        } => {
+            let wanted = LockSnapshot { duration, until };
+            let path = ["repositories", &repository, "snapshots", &name, "lock"];
+            let locked: Snapshot = client.post(&path, &wanted).await?;
+            output.show(&locked, |locked| {
+                let until = locked.locked_until_ms.map(time).unwrap_or_default();
+                format!("snapshot {} is locked until {until}", locked.name)
+            })?;
+            Ok(Exit::Ok)
+        }
         SnapshotCommand::Clone {
             repository,
             source,
@@ -213,14 +247,16 @@ async fn work(command: SnapshotCommand, session: &Session) -> Result<Exit, Failu
     }
 }
 
-fn parse_metadata(text: &str) -> Result<Map<String, Value>, Failure> {
+/// Reads `--metadata`.
+pub fn parse_metadata(text: &str) -> Result<Map<String, Value>, Failure> {
     serde_json::from_str(text).map_err(|cause| {
         Failure::usage(format!("--metadata is no JSON object: {cause}"))
             .hint(r#"write for example --metadata '{"taken_by": "alice"}'"#)
     })
 }
 
-fn exit_of(state: SnapshotState) -> Exit {
+/// How the program ends with a snapshot in this state.
+pub fn exit_of(state: SnapshotState) -> Exit {
     match state {
         SnapshotState::Success | SnapshotState::InProgress => Exit::Ok,
         SnapshotState::Partial => Exit::Partial,
@@ -228,7 +264,8 @@ fn exit_of(state: SnapshotState) -> Exit {
     }
 }
 
-fn word(state: SnapshotState) -> &'static str {
+/// The state as it is written everywhere.
+pub fn word(state: SnapshotState) -> &'static str {
     match state {
         SnapshotState::InProgress => "IN_PROGRESS",
         SnapshotState::Success => "SUCCESS",
@@ -298,7 +335,8 @@ fn list(found: &Snapshots) -> String {
     )
 }
 
-fn outcome(taken: &SnapshotStatus) -> String {
+/// What came of taking a snapshot.
+pub fn outcome(taken: &SnapshotStatus) -> String {
     let snapshot = &taken.snapshot;
     let mut text = match snapshot.end_ms {
         Some(_) => format!(
@@ -363,6 +401,17 @@ fn details(snapshot: &Snapshot) -> String {
             .restic_id
             .as_ref()
             .map(|id| format!("restic    {id}")),
+    );
+    lines.extend(
+        snapshot
+            .policy
+            .as_ref()
+            .map(|policy| format!("policy    {policy}")),
+    );
+    lines.extend(
+        snapshot
+            .locked_until_ms
+            .map(|until| format!("locked    until {}", time(until))),
     );
     lines.extend(
         snapshot
