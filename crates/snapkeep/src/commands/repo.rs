@@ -218,33 +218,46 @@ fn list(found: &Repositories) -> String {
 
 async fn environment(name: &str, connect: &ConnectArgs, session: &Session) -> Result<(), Failure> {
     let found: Repository = session.client.get(&["repositories", name]).await?;
-    let location = found.location.ok_or_else(|| {
-        let trouble = found
-            .trouble
-            .unwrap_or_else(|| "it could not be opened".to_owned());
-        Failure::failed(format!("repository {name} cannot be used: {trouble}"))
-    })?;
-    let key_file = connect
-        .settings
-        .load(&[])?
-        .server
-        .data_dir
-        .join("repository.key");
-    let password = std::fs::read_to_string(&key_file).map(Zeroizing::new).map_err(|cause| {
-        Failure::failed(format!("cannot read the repository password {}: {cause}", key_file.display()))
-            .hint("name the server's data folder with --data-dir, and run as the user who owns it; the server does not give passwords out")
-    })?;
+    let access = ResticAccess::read(&found, connect)?;
     let variables =
-        json!({"RESTIC_REPOSITORY": location, "RESTIC_PASSWORD": password.trim_ascii_end()});
+        json!({"RESTIC_REPOSITORY": access.location, "RESTIC_PASSWORD": access.password.as_str()});
     session.output.show(&variables, |_| {
         // Exported first: then every further line is a plain assignment, for readers that are no shell.
         let export = "export RESTIC_REPOSITORY= RESTIC_PASSWORD=";
         format!(
             "{export}\nRESTIC_REPOSITORY={}\nRESTIC_PASSWORD={}",
-            shell_quoted(&location),
-            shell_quoted(password.trim_ascii_end())
+            shell_quoted(&access.location),
+            shell_quoted(&access.password)
         )
     })
+}
+
+/// What it takes to open a repository without the server.
+pub(super) struct ResticAccess {
+    /// Where it is, as restic is told.
+    pub(super) location: String,
+    /// Its password; the data folder has it, the server does not give it out.
+    pub(super) password: Zeroizing<String>,
+}
+
+impl ResticAccess {
+    /// The access to a repository that the server describes.
+    pub(super) fn read(repository: &Repository, connect: &ConnectArgs) -> Result<Self, Failure> {
+        let location = repository.location.clone().ok_or_else(|| {
+            let trouble = repository.trouble.as_deref();
+            let trouble = trouble.unwrap_or("it could not be opened");
+            let name = &repository.name;
+            Failure::failed(format!("repository {name} cannot be used: {trouble}"))
+        })?;
+        let data_dir = connect.settings.load(&[])?.server.data_dir;
+        let key_file = data_dir.join("repository.key");
+        let password = std::fs::read_to_string(&key_file).map(Zeroizing::new).map_err(|cause| {
+            Failure::failed(format!("cannot read the repository password {}: {cause}", key_file.display()))
+                .hint("name the server's data folder with --data-dir, and run as the user who owns it; the server does not give passwords out")
+        })?;
+        let password = Zeroizing::new(password.trim_ascii_end().to_owned());
+        Ok(Self { location, password })
+    }
 }
 
 /// The text as one word of a POSIX shell; quoted only where needed.
