@@ -109,6 +109,7 @@ impl App {
         let all = own
             .merge(self.native_router())
             .merge(clouds)
+            .merge(self.weaviate_router(settings, address))
             .fallback_service(elasticsearch);
         snapkeep_api::auth::without_credentials(all)
             .layer(axum::middleware::from_fn(metrics::count))
