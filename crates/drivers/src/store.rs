@@ -324,3 +324,6 @@ fn shard_proofs(proofs: Vec<Proof>) -> Vec<ShardProof> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use super::catalogue::{
 use super::{CollectionMeta, CollectionShard, CollectionSpec, MAX_SHARDS, TenantStatus};
 use crate::index::new_uuid;
 use crate::store::rows::ShardState;
-use crate::store::{Access, Catalogue, Core, IndexData, new_state, now_ms};
+use crate::store::{Access, Catalogue, Core, IndexData, RowKind, new_state, now_ms};
 use crate::{Store, StoreError};
 
 impl Store {
@@ -40,7 +40,13 @@ impl Store {
             shards.collect(),
         )?);
         let states = vec![new_state(); meta.shards.len()];
-        let data = IndexData::open(&core.db, &core.doomed, rand::random(), states.clone())?;
+        let data = IndexData::open(
+            &core.db,
+            &core.doomed,
+            RowKind::Objects,
+            rand::random(),
+            states.clone(),
+        )?;
         let mut batch = core.batch();
         insert_records(core, &mut batch, &meta, &data, &states)?;
         let collection = Collection {

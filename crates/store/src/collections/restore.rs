@@ -12,7 +12,7 @@ use super::manage::{drop_data, insert_records, remove_records};
 use super::{CollectionMeta, TenantStatus};
 use crate::restore::{Loader, RestoredDocument, ShardProof};
 use crate::store::rows::ShardState;
-use crate::store::{Access, Catalogue, Core, IndexData, new_state, now_ms};
+use crate::store::{Access, Catalogue, Core, IndexData, RowKind, new_state, now_ms};
 use crate::{Store, StoreError};
 
 /// What to restore.
@@ -89,7 +89,13 @@ impl CollectionsRestoreTarget {
                 std::mem::take(&mut restore.shards),
             )?;
             let states = vec![new_state(); meta.shards.len()];
-            let data = IndexData::open(&core.db, &core.doomed, rand::random(), states)?;
+            let data = IndexData::open(
+                &core.db,
+                &core.doomed,
+                RowKind::Objects,
+                rand::random(),
+                states,
+            )?;
             staged.push(Staged {
                 restore,
                 loader: Loader::new(meta.shards.len() as u16),

@@ -724,6 +724,99 @@ fn many_tenants_are_loaded_quickly() {
     assert_eq!(all(&store, "T", Some("t2999")).len(), 1);
 }
 
+#[test]
+fn lost_acknowledged_objects_are_told_and_change_the_history() {
+    let (dir, store) = store();
+    tenanted(&store, "T", &["a", "b"]);
+    tenant_put(&store, "b", 1).unwrap();
+    store.flush().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(dir.path(), copy.path());
+    let history = |store: &Store, number| {
+        let shard = store.view().unwrap().collection_shard("T", number);
+        shard.unwrap().history()
+    };
+    let before = (history(&store, 0), history(&store, 1));
+    tenant_put(&store, "b", 2).unwrap();
+    drop(store);
+    // The journal as it was before the second write, the list of acknowledged writes as after it.
+    let list = "acknowledged";
+    std::fs::copy(dir.path().join(list), copy.path().join(list)).unwrap();
+    let store = open(copy.path());
+    let lost = store.lost_writes();
+    assert_eq!(
+        (lost.len(), lost[0].index.as_str(), lost[0].shard),
+        (1, "T/b", 1)
+    );
+    assert_eq!(history(&store, 0), before.0);
+    assert_ne!(history(&store, 1), before.1);
+}
+
+#[test]
+fn concurrent_writers_and_changing_tenants_keep_the_counters_right() {
+    let (dir, store) = store();
+    tenanted(&store, "T", &["a", "b", "c"]);
+    std::thread::scope(|scope| {
+        for writer in 0..3u8 {
+            let store = &store;
+            scope.spawn(move || {
+                for round in 0..30u8 {
+                    let tenant = ["a", "b", "c"][usize::from(round % 3)];
+                    let put = |n: u8| {
+                        let object = object(n, json!({"round": round}));
+                        ObjectOp::put("T", Some(tenant.to_owned()), object)
+                    };
+                    let count = ObjectOp::modify("T", Some(tenant.to_owned()), id(0), |object| {
+                        let seen = object.properties.get("seen").and_then(Value::as_i64);
+                        let seen = seen.unwrap_or(0) + 1;
+                        object.properties.insert("seen".to_owned(), seen.into());
+                        Ok(())
+                    });
+                    for outcome in store.write_objects(vec![put(writer + 1), put(round), count]) {
+                        assert!(
+                            outcome.as_ref().err().is_none_or(|error| matches!(
+                                error,
+                                StoreError::TenantNotActive { .. }
+                                    | StoreError::TenantNotFound { .. }
+                                    | StoreError::ObjectNotFound { .. }
+                            )),
+                            "{outcome:?}"
+                        );
+                    }
+                }
+            });
+        }
+        scope.spawn(|| {
+            for round in 0..10 {
+                let status = [TenantStatus::Cold, TenantStatus::Hot][round % 2];
+                store.set_tenants("T", &statuses(&["b"], status)).unwrap();
+                store.remove_tenants("T", &names(&["c"])).unwrap();
+                store.add_tenants("T", &hot(&["c"])).unwrap();
+            }
+        });
+    });
+    let check = |store: &Store| {
+        let view = store.view().unwrap();
+        for shard in view.collection("T").unwrap().shards.iter() {
+            let shard = view.collection_shard("T", shard.number).unwrap();
+            let (mut digest, mut live) = (0u128, 0);
+            shard
+                .scan(0..u64::MAX, &mut |document| {
+                    digest = digest.wrapping_add(document.hash());
+                    live += 1;
+                    ControlFlow::Continue(())
+                })
+                .unwrap();
+            assert_eq!((shard.digest(), shard.live_count()), (digest, live));
+        }
+    };
+    check(&store);
+    drop(store);
+    let store = open(dir.path());
+    assert!(store.lost_writes().is_empty());
+    check(&store);
+}
+
 /// What a tenant should hold: id → properties and version.
 type Model = BTreeMap<ObjectId, (Map<String, Value>, u64)>;
 

@@ -11,7 +11,7 @@ use super::{RestoreSpec, RestoredDocument, ShardProof};
 use crate::index::{check_index_name, new_uuid, replicas, shards};
 use crate::store::rows::ShardState;
 use crate::store::{
-    Access, Core, Index, IndexData, IndexRecord, created_ms, new_state, record_key,
+    Access, Core, Index, IndexData, IndexRecord, RowKind, created_ms, new_state, record_key,
     refuse_restoring,
 };
 use crate::{IndexMeta, IndexState, Store, StoreError};
@@ -94,6 +94,7 @@ impl RestoreTarget {
         let data = Arc::new(IndexData::open(
             &core.db,
             &core.doomed,
+            RowKind::Documents,
             rand::random(),
             states,
         )?);

@@ -5,19 +5,37 @@ use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
 
 use fjall::{Database, Keyspace};
 
-use super::keyspaces::{Doomed, LazyKeyspace};
+use super::keyspaces::{Doomed, Layout, LazyKeyspace};
 use super::rows::{IdRow, ShardState, id_key};
 use super::writers::{ShardWriter, ShardWriters};
 use crate::StoreError;
 use crate::index::KnownFields;
 
-/// Blocks are large because documents are mostly read by scans.
-const DATA_BLOCK_BYTES: u32 = 32 << 10;
-const ID_BLOCK_BYTES: u32 = 8 << 10;
 /// Memtables: at most five of each (one active, four sealed) before writers wait.
 const OPS_MEMTABLE_BYTES: u64 = 16 << 20;
-const IDS_MEMTABLE_BYTES: u64 = 8 << 20;
-const GONE_MEMTABLE_BYTES: u64 = 4 << 20;
+/// Blocks are large because documents are mostly read by scans.
+const DOCUMENTS: Layout = Layout {
+    block_bytes: 32 << 10,
+    memtable_bytes: OPS_MEMTABLE_BYTES,
+    is_compressed: true,
+};
+/// Objects are listed by id as well, one block for each. Vectors do not compress; not trying doubles the
+/// rate of a load.
+const OBJECTS: Layout = Layout {
+    block_bytes: 16 << 10,
+    memtable_bytes: OPS_MEMTABLE_BYTES,
+    is_compressed: false,
+};
+const IDS: Layout = Layout {
+    block_bytes: 8 << 10,
+    memtable_bytes: 8 << 20,
+    is_compressed: true,
+};
+const GONE: Layout = Layout {
+    block_bytes: 32 << 10,
+    memtable_bytes: 4 << 20,
+    is_compressed: true,
+};
 
 /// Most field hashes remembered per index, 8 bytes each.
 const MAX_KNOWN_FIELDS: usize = 50_000;
@@ -33,8 +51,17 @@ pub(crate) enum Access {
     Deleted = 2,
 }
 
-/// Documents of an index or a collection. Its data id differs from the UUID, since a restore may replace the documents
-/// under the same UUID.
+/// What the rows are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowKind {
+    /// An index.
+    Documents,
+    /// A collection.
+    Objects,
+}
+
+/// Documents of an index or a collection. Its data id differs from the UUID, since a restore may replace the
+/// documents under the same UUID.
 pub(crate) struct IndexData {
     pub(crate) data_id: [u8; 16],
     pub(crate) ops: LazyKeyspace,
@@ -55,22 +82,20 @@ impl IndexData {
     pub(crate) fn open(
         db: &Database,
         doomed: &Arc<Doomed>,
+        kind: RowKind,
         data_id: [u8; 16],
         states: Vec<ShardState>,
     ) -> Result<Self, StoreError> {
-        let keyspace = |kind: &str, block_bytes: u32, memtable_bytes: u64| {
-            LazyKeyspace::new(
-                db,
-                keyspace_name(&data_id, kind),
-                block_bytes,
-                memtable_bytes,
-            )
+        let keyspace = |name, layout| LazyKeyspace::new(db, keyspace_name(&data_id, name), layout);
+        let ops = match kind {
+            RowKind::Documents => DOCUMENTS,
+            RowKind::Objects => OBJECTS,
         };
         Ok(IndexData {
             data_id,
-            ops: keyspace("ops", DATA_BLOCK_BYTES, OPS_MEMTABLE_BYTES)?,
-            ids: keyspace("ids", ID_BLOCK_BYTES, IDS_MEMTABLE_BYTES)?,
-            gone: keyspace("gone", DATA_BLOCK_BYTES, GONE_MEMTABLE_BYTES)?,
+            ops: keyspace("ops", ops)?,
+            ids: keyspace("ids", IDS)?,
+            gone: keyspace("gone", GONE)?,
             shards: ShardWriters::new(states),
             known_fields: RwLock::default(),
             access: AtomicU8::new(Access::Open as u8),

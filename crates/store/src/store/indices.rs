@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::catalogue::{Catalogue, Index, IndexRecord, record_key};
 use super::core::{Core, now_ms};
-use super::data::{Access, IndexData};
+use super::data::{Access, IndexData, RowKind};
 use super::rows::ShardState;
 use super::{IndexStats, Store};
 use crate::index::{
@@ -236,7 +236,13 @@ impl Core {
         self.check_aliases(&catalogue, &changed, &[])?;
 
         let states = vec![new_state(); usize::from(meta.shards)];
-        let data = IndexData::open(&self.db, &self.doomed, rand::random(), states.clone())?;
+        let data = IndexData::open(
+            &self.db,
+            &self.doomed,
+            RowKind::Documents,
+            rand::random(),
+            states.clone(),
+        )?;
         let mut batch = self.batch();
         batch.insert(
             &self.meta,

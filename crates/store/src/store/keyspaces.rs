@@ -5,33 +5,47 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use fjall::config::BlockSizePolicy;
+use fjall::config::{BlockSizePolicy, CompressionPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 use super::guard::Guard;
 use super::purge::Purge;
 use crate::StoreError;
 
+/// How a new keyspace is laid out. One that exists keeps the layout it was made with.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    pub(super) block_bytes: u32,
+    pub(super) memtable_bytes: u64,
+    pub(super) is_compressed: bool,
+}
+
+impl Layout {
+    fn options(self) -> KeyspaceCreateOptions {
+        let options = KeyspaceCreateOptions::default()
+            .data_block_size_policy(BlockSizePolicy::all(self.block_bytes))
+            .max_memtable_size(self.memtable_bytes);
+        if self.is_compressed {
+            options
+        } else {
+            options.data_block_compression_policy(CompressionPolicy::disabled())
+        }
+    }
+}
+
 /// A keyspace that may not be there yet; then it is empty.
 pub(crate) struct LazyKeyspace {
     name: String,
-    block_bytes: u32,
-    memtable_bytes: u64,
+    layout: Layout,
     keyspace: OnceLock<Keyspace>,
 }
 
 impl LazyKeyspace {
     /// Opens the keyspace if it exists.
-    pub(super) fn new(
-        db: &Database,
-        name: String,
-        block_bytes: u32,
-        memtable_bytes: u64,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn new(db: &Database, name: String, layout: Layout) -> Result<Self, StoreError> {
         let lazy = LazyKeyspace {
             name,
-            block_bytes,
-            memtable_bytes,
+            layout,
             keyspace: OnceLock::new(),
         };
         if db.keyspace_exists(&lazy.name) {
@@ -52,11 +66,7 @@ impl LazyKeyspace {
         }
         // Two threads may come here; the engine gives both the same one.
         let keyspace = db
-            .keyspace(&self.name, || {
-                KeyspaceCreateOptions::default()
-                    .data_block_size_policy(BlockSizePolicy::all(self.block_bytes))
-                    .max_memtable_size(self.memtable_bytes)
-            })
+            .keyspace(&self.name, || self.layout.options())
             .map_err(|cause| StoreError::engine("make keyspace", &self.name, cause))?;
         Ok(self.keyspace.get_or_init(|| keyspace))
     }

@@ -21,7 +21,7 @@ pub use facade::{ClusterSettings, IndexStats, LostWrites, Store, StoreOptions, T
 
 pub(crate) use self::core::{Core, now_ms};
 pub(crate) use catalogue::{Catalogue, Index, IndexRecord, record_key};
-pub(crate) use data::{Access, IndexData, hex, route};
+pub(crate) use data::{Access, IndexData, RowKind, hex, route};
 pub(crate) use documents::{check_readable, get_at};
 pub(crate) use guard::ShardKey;
 pub(crate) use indices::{created_ms, new_state, refuse_restoring};

@@ -8,7 +8,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 use super::catalogue::{Catalogue, Index, IndexRecord, RECORD_PREFIX};
 use super::core::{Core, database_path};
-use super::data::{Access, IndexData, data_id_of_keyspace, hex, state_key};
+use super::data::{Access, IndexData, RowKind, data_id_of_keyspace, hex, state_key};
 use super::guard::{Guard, ShardKey};
 use super::keyspaces::Doomed;
 use super::purge::Purge;
@@ -136,7 +136,7 @@ impl Recovery<'_> {
             let states = (0..meta.shards)
                 .map(|shard| self.shard_state(&meta.name, &data_id, shard))
                 .collect::<Result<_, _>>()?;
-            let data = IndexData::open(self.db, self.doomed, data_id, states)?;
+            let data = IndexData::open(self.db, self.doomed, RowKind::Documents, data_id, states)?;
             if meta.state == IndexState::Closed {
                 data.set_access(Access::Closed);
             }
@@ -198,7 +198,8 @@ impl Recovery<'_> {
                 .map_err(|cause| StoreError::engine("read", "collection records", cause))?;
             let mut meta = CollectionRecord::decode(&record)?;
             let data_id = parse_data_id(&key[COLLECTION_PREFIX.len()..], &meta.name)?;
-            let data = IndexData::open(self.db, self.doomed, data_id, Vec::new())?;
+            let data =
+                IndexData::open(self.db, self.doomed, RowKind::Objects, data_id, Vec::new())?;
             let mut shards = Vec::new();
             for (number, record) in self.numbered(shard_prefix(&data_id))? {
                 let shard = ShardRecord::decode(number, &record)?;
