@@ -49,7 +49,7 @@ pub enum PutMode {
 
 /// Changes an object in place, with nobody else writing it meanwhile. `properties` and `vectors` are taken
 /// over; `updated_ms` becomes the time of the write unless the change sets another; the id stays. An error
-/// leaves the object as it was and is the operation's outcome.
+/// leaves the object as it was and is the operation's outcome. It must not call the store, whose lock it holds.
 pub type ObjectChange = Box<dyn FnOnce(&mut Object) -> Result<(), StoreError> + Send>;
 
 /// What to do.

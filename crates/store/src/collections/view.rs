@@ -1,7 +1,6 @@
 //! Reading collections at the moment of a view.
 
 use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -124,16 +123,36 @@ impl View {
 
 /// Live ids of several shards in one ascending order: number of the shard, id, sequence number.
 pub(super) struct Merged {
-    shards: Vec<Peekable<IdsAfter>>,
+    shards: Vec<IdsAfter>,
+    /// What each shard has next.
+    heads: Vec<Option<Result<(String, u64), StoreError>>>,
 }
 
 impl Merged {
     pub(super) fn new(shards: &[ShardView], after: Option<ObjectId>) -> Self {
         let after = after.map(|id| id.to_string());
-        let ids = |shard: &ShardView| shard.ids_after(after.as_deref()).peekable();
-        Merged {
-            shards: shards.iter().map(ids).collect(),
+        let mut shards: Vec<IdsAfter> = shards
+            .iter()
+            .map(|shard| shard.ids_after(after.as_deref()))
+            .collect();
+        let heads = shards.iter_mut().map(Iterator::next).collect();
+        Merged { shards, heads }
+    }
+
+    /// The shard with the least id, or the first that failed.
+    fn least(&self) -> Option<usize> {
+        let mut least: Option<(usize, &str)> = None;
+        for (number, head) in self.heads.iter().enumerate() {
+            match head {
+                None => {}
+                Some(Err(_)) => return Some(number),
+                Some(Ok((id, _))) if least.is_none_or(|(_, known)| id.as_str() < known) => {
+                    least = Some((number, id));
+                }
+                Some(Ok(_)) => {}
+            }
         }
+        least.map(|(number, _)| number)
     }
 }
 
@@ -141,20 +160,9 @@ impl Iterator for Merged {
     type Item = Result<(usize, String, u64), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut least: Option<(usize, String)> = None;
-        for (number, shard) in self.shards.iter_mut().enumerate() {
-            match shard.peek() {
-                None => {}
-                Some(Err(error)) => return Some(Err(error.clone())),
-                Some(Ok((id, _))) => {
-                    if least.as_ref().is_none_or(|(_, known)| id < known) {
-                        least = Some((number, id.clone()));
-                    }
-                }
-            }
-        }
-        let (number, _) = least?;
-        let found = self.shards[number].next()?;
+        let number = self.least()?;
+        let next = self.shards[number].next();
+        let found = std::mem::replace(&mut self.heads[number], next)?;
         Some(found.map(|(id, seq_no)| (number, id, seq_no)))
     }
 }
