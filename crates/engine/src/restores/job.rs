@@ -10,7 +10,7 @@ use super::load::Loading;
 use super::running::RunningRestore;
 use crate::engine::Inner;
 use crate::error::{EngineError, InUse};
-use crate::jobs::Outcome;
+use crate::jobs::{Outcome, Priority};
 use crate::layout::GlobalState;
 use crate::model::{OnConflict, RecoveryStage, ResourceKind, RestoreInfo, RestoreState};
 
@@ -38,6 +38,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, running: Arc<RunningRestore>, work: Rest
     let snapshot_uuid = work.snapshot_uuid.clone();
     inner.spawn_job(
         "restore",
+        Priority::Usual,
         move |inner| Ok(run(inner, &of_work, work)),
         move |inner, result| {
             let info = result.unwrap_or_else(|error| failed(inner, &running, &error));
