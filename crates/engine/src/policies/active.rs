@@ -15,14 +15,14 @@ pub(crate) struct ActivePolicies {
     pub(super) tick: tokio::sync::Mutex<()>,
     runs: Mutex<HashMap<PolicyKey, PolicyRun>>,
     retaining: Mutex<HashMap<PolicyKey, Arc<tokio::sync::Mutex<()>>>>,
-    /// Runs that are still being followed, verification and retention after them included.
+    /// Tasks under way: runs with the verification and retention after them, and what else was due.
     followed: watch::Sender<usize>,
 }
 
-/// Counts one run as followed until dropped.
-pub(super) struct Followed<'a>(&'a watch::Sender<usize>);
+/// Counts a task as under way until dropped.
+pub(super) struct Followed(watch::Sender<usize>);
 
-impl Drop for Followed<'_> {
+impl Drop for Followed {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }
@@ -77,15 +77,25 @@ impl ActivePolicies {
         Arc::clone(turns.entry(key.clone()).or_default())
     }
 
-    pub(super) fn follow(&self) -> Followed<'_> {
+    /// Notes a task; taken before the task is spawned, so that none is overlooked in between.
+    pub(super) fn follow(&self) -> Followed {
         self.followed.send_modify(|count| *count += 1);
-        Followed(&self.followed)
+        Followed(self.followed.clone())
     }
 
-    /// Waits until the outcome of every run has been noted, for so long at most.
-    pub(crate) async fn wait_idle(&self, longest: Duration) {
+    /// Waits until all that was begun has ended and is noted.
+    pub(super) async fn idle(&self) {
         let mut followed = self.followed.subscribe();
         // The sender is part of `self`: it cannot go away meanwhile.
-        let _ = tokio::time::timeout(longest, followed.wait_for(|count| *count == 0)).await;
+        let _ = followed.wait_for(|count| *count == 0).await;
+    }
+
+    /// The same, for so long at most.
+    pub(crate) async fn wait_idle(&self, longest: Duration) {
+        if tokio::time::timeout(longest, self.idle()).await.is_err() {
+            tracing::warn!(
+                "runs of policies did not end in time; they are failed at the next start"
+            );
+        }
     }
 }

@@ -33,8 +33,9 @@ impl Engine {
     pub async fn begin_retention(&self, of: OriginKind) -> Result<(), EngineError> {
         let rows = self.inner.catalogue.policies(Some(of)).await?;
         let engine = self.clone();
+        let followed = self.inner.policies.follow();
         self.inner.runtime.spawn(async move {
-            let _followed = engine.inner.policies.follow();
+            let _followed = followed;
             for row in rows {
                 if row.policy.spec.enabled {
                     engine.retain_and_tell(&row.policy.key).await;

@@ -73,10 +73,12 @@ impl Engine {
             return Err(error);
         }
         let (run, ticket) = self.begin(&policy, run).await?;
-        let (engine, followed) = (self.clone(), ticket.clone());
-        inner
-            .runtime
-            .spawn(async move { engine.follow(&policy, run, &followed).await });
+        let (engine, of_run) = (self.clone(), ticket.clone());
+        let followed = inner.policies.follow();
+        inner.runtime.spawn(async move {
+            let _followed = followed;
+            engine.follow(&policy, run, &of_run).await;
+        });
         Ok(ticket)
     }
 
@@ -159,7 +161,6 @@ impl Engine {
 
     /// Waits for the end of a snapshot, records it, and does what comes after a run.
     async fn follow(&self, policy: &Policy, mut run: PolicyRun, ticket: &SnapshotTicket) {
-        let _followed = self.inner.policies.follow();
         let ended = self.wait_snapshot(ticket).await;
         let (state, reason) = match &ended {
             Ok(info) => outcome(info),

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
-
 use super::run::new_run;
 use super::timetable::{Action, Situation, step};
 use crate::catalogue::PolicyRow;
@@ -45,11 +43,10 @@ impl Worker for PolicyWorker {
         let engine = Engine {
             inner: Arc::clone(inner),
         };
-        // What was begun goes on by itself.
+        // What is begun goes on by itself.
         let Round {
             next_wake_ms,
             count,
-            ..
         } = engine.tick().await?;
         let now_ms = inner.config.clock.now_ms();
         let wait_ms = next_wake_ms.map_or(LONGEST_SLEEP_MS, |next| {
@@ -64,7 +61,6 @@ impl Worker for PolicyWorker {
 
 /// What one look at all policies led to.
 struct Round {
-    begun: Vec<JoinHandle<()>>,
     next_wake_ms: Option<i64>,
     count: usize,
 }
@@ -73,12 +69,8 @@ impl Engine {
     /// Does what is due now and returns when all of it is done, verification and retention after runs included. The scheduler does
     /// this by itself; this is for those who set the clock and want to see what came of it.
     pub async fn run_due_policies(&self) -> Result<(), EngineError> {
-        let round = self.tick().await?;
-        for begun in round.begun {
-            begun
-                .await
-                .map_err(|error| EngineError::Internal(error.to_string()))?;
-        }
+        self.tick().await?;
+        self.inner.policies.idle().await;
         Ok(())
     }
 
@@ -88,13 +80,12 @@ impl Engine {
         let _tick = inner.policies.tick.lock().await;
         let rows = inner.catalogue.policies(None).await?;
         let mut round = Round {
-            begun: Vec::new(),
             next_wake_ms: None,
             count: rows.len(),
         };
         for row in rows {
             let key = row.policy.key.clone();
-            match self.look_at(row, &mut round.begun).await {
+            match self.look_at(row).await {
                 Ok(next) => {
                     round.next_wake_ms = [round.next_wake_ms, next].into_iter().flatten().min();
                 }
@@ -107,11 +98,7 @@ impl Engine {
     }
 
     /// Begins what is due for one policy; says when to look again.
-    async fn look_at(
-        &self,
-        row: PolicyRow,
-        begun: &mut Vec<JoinHandle<()>>,
-    ) -> Result<Option<i64>, EngineError> {
+    async fn look_at(&self, row: PolicyRow) -> Result<Option<i64>, EngineError> {
         let inner = &self.inner;
         let policy = row.policy;
         let key = &policy.key;
@@ -183,41 +170,42 @@ impl Engine {
         for run in &skipped {
             inner.note_run_end(key, run).await?;
         }
-        self.begin_actions(&policy, actions, to_run, running.as_ref(), begun)
-            .await;
-        Ok(next_wake_ms)
-    }
-
-    async fn begin_actions(
-        &self,
-        policy: &Policy,
-        actions: Vec<Action>,
-        mut to_run: Option<PolicyRun>,
-        running: Option<&PolicyRun>,
-        begun: &mut Vec<JoinHandle<()>>,
-    ) {
-        let runtime = &self.inner.runtime;
         for action in actions {
-            let (engine, policy) = (self.clone(), policy.clone());
             match action {
                 Action::Run(_) => {
                     if let Some(run) = to_run.take() {
-                        begun.push(
-                            runtime.spawn(async move { engine.carry_out(&policy, run).await }),
-                        );
+                        self.begin_task(&policy, |engine, policy| async move {
+                            engine.carry_out(&policy, run).await;
+                        });
                     }
                 }
                 Action::Skip { .. } => {}
-                Action::Retain => begun.push(runtime.spawn(async move {
-                    let _followed = engine.inner.policies.follow();
+                Action::Retain => self.begin_task(&policy, |engine, policy| async move {
                     engine.retain_and_tell(&policy.key).await;
-                })),
+                }),
                 Action::VerifyAll(due) => {
-                    begun.push(runtime.spawn(async move { engine.verify_all(&policy, due).await }));
+                    self.begin_task(&policy, |engine, policy| async move {
+                        engine.verify_all(&policy, due).await;
+                    });
                 }
-                Action::Cancel { reason } => cancel(&engine, &policy.key, running, &reason),
+                Action::Cancel { reason } => cancel(self, key, running.as_ref(), &reason),
             }
         }
+        Ok(next_wake_ms)
+    }
+
+    /// Lets work go on by itself.
+    fn begin_task<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        policy: &Policy,
+        work: impl FnOnce(Self, Policy) -> F,
+    ) {
+        let followed = self.inner.policies.follow();
+        let work = work(self.clone(), policy.clone());
+        self.inner.runtime.spawn(async move {
+            let _followed = followed;
+            work.await;
+        });
     }
 }
 

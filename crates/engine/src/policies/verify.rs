@@ -25,7 +25,6 @@ impl Engine {
     /// told as failed.
     pub(super) async fn verify_all(&self, policy: &Policy, due: Due) {
         let inner = &self.inner;
-        let _followed = inner.policies.follow();
         let started_ms = inner.config.clock.now_ms();
         let mut run = new_run(policy, RunKind::Verification, Some(due), started_ms);
         if let Err(error) = inner.note_run(&policy.key, &run).await {

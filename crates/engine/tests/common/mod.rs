@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use snapkeep_drivers::StoreDriver;
 use snapkeep_engine::{
-    CreateSnapshot, Engine, EngineConfig, EngineError, RepositorySpec, RestoreInfo, RestoreRequest,
-    SnapshotInfo, SnapshotTicket,
+    Clock, CreateSnapshot, Engine, EngineConfig, EngineError, RepositorySpec, RestoreInfo,
+    RestoreRequest, SnapshotInfo, SnapshotTicket,
 };
 use snapkeep_store::{IndexSpec, Store, StoreOptions, WriteOp, WriteOptions};
 use tempfile::TempDir;
@@ -34,8 +34,17 @@ pub async fn world() -> World {
 
 /// An engine over a folder that may have been used before.
 pub async fn open(folder: Arc<TempDir>) -> World {
+    open_at(folder, Clock::system()).await
+}
+
+/// The same, with its time.
+pub async fn open_at(folder: Arc<TempDir>, clock: Clock) -> World {
     let store = Store::open(&folder.path().join("store"), &StoreOptions::default()).unwrap();
-    let engine = Engine::start(config(&folder), Arc::new(StoreDriver::new(store.clone())))
+    let config = EngineConfig {
+        clock,
+        ..config(&folder)
+    };
+    let engine = Engine::start(config, Arc::new(StoreDriver::new(store.clone())))
         .await
         .unwrap();
     World {
@@ -56,10 +65,15 @@ pub fn config(folder: &TempDir) -> EngineConfig {
 impl World {
     /// Stops everything and opens it again.
     pub async fn restart(self) -> World {
+        self.restart_at(Clock::system()).await
+    }
+
+    /// The same, with its time.
+    pub async fn restart_at(self, clock: Clock) -> World {
         self.engine.shutdown(Duration::from_secs(30)).await;
         let folder = Arc::clone(&self.folder);
         drop(self);
-        open(folder).await
+        open_at(folder, clock).await
     }
 
     pub fn repository_dir(&self, location: &str) -> PathBuf {
