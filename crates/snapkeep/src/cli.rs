@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::client::ConnectArgs;
-use crate::commands::{check, completions, config, job, key, mount, policy, prune, repo, restore, snapshot};
+use crate::commands::{audit, check, completions, config, credential, job, key, mount, policy, prune, repo, restore, snapshot};
 use crate::demo::DemoArgs;
 use crate::serve::ServeArgs;
 
@@ -73,6 +73,11 @@ pub enum Command {
     /// List, add and remove passwords of a repository.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Make, list, rotate and remove credentials: who may do what.
+    #[command(subcommand)]
+    Credential(credential::CredentialCommand),
+    /// Show who did what.
+    Audit(audit::AuditArgs),
     /// List, follow and cancel jobs.
     #[command(subcommand)]
     Job(job::JobCommand),

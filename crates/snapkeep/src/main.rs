@@ -23,6 +23,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Refused only when there is one already, which does as well.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let output = cli.connect.output();
     let ended = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -60,6 +62,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(arguments) => commands::check::run(arguments, connect).await,
         Command::Prune(arguments) => commands::prune::run(arguments, connect).await,
         Command::Key(command) => commands::key::run(command, connect).await,
+        Command::Credential(command) => commands::credential::run(command, connect).await,
+        Command::Audit(arguments) => commands::audit::run(arguments, connect).await,
         Command::Job(command) => commands::job::run(command, connect).await,
         Command::Config(command) => commands::config::run(command, connect),
         Command::Completions(arguments) => commands::completions::run(arguments),

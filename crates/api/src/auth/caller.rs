@@ -317,6 +317,12 @@ fn shortfall(principal: &Principal, need: &Need<'_>) -> Option<Shortfall> {
     {
         return Some(Shortfall::Repository(name.to_owned()));
     }
+    // What concerns the whole server is not for whoever is confined to a part of it.
+    let is_about_all =
+        need.repository.is_none() && need.project.is_none() && need.resources.is_empty();
+    if need.action == Action::Administer && is_about_all && !limits.is_none() {
+        return Some(Shortfall::Repository("*".to_owned()));
+    }
     let outside: Vec<String> = need
         .resources
         .iter()

@@ -15,15 +15,18 @@ use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use super::ApiState;
+use super::access::Access;
 use super::body::{Accepted, Media};
 use super::config::Shape;
+use super::confine::refused;
 use super::errors::{ErrorKind, EsError};
 use super::output::{self, Format};
 use super::params::Params;
 use super::path;
 use super::request::EsRequest;
 use super::response::{Content, EsResponse};
-use super::routes::{EsResult, Found, RouteTable};
+use super::routes::{EsResult, Found, Route, RouteTable};
+use crate::auth::{Caller, Denied, Need};
 
 const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
 const OPAQUE_ID: HeaderName = HeaderName::from_static("x-opaque-id");
@@ -142,6 +145,10 @@ async fn handle(
             return Err(EsError::plain_without_status(400, text));
         }
     };
+    let captured = route.capture(&segments);
+    let caller = Caller::of(&head.extensions);
+    // Before anything of the body is read: whoever may not call learns nothing more.
+    admit(&caller, &route, &captured, &params).map_err(|denied| refused(&denied, look.shape))?;
     let mut media = None;
     if !body.is_end_stream() && body.size_hint().upper() != Some(0) {
         media = Some(Media::of_request(&head.headers, state.config.shape));
@@ -161,12 +168,14 @@ async fn handle(
     }
     params.check_known(&raw_path, route.known())?;
     let request = EsRequest {
+        caller,
+        access: route.access(),
         state,
         method: head.method,
         path: raw_path,
         params,
         headers: head.headers,
-        captured: route.capture(&segments),
+        captured,
         media,
         body: bytes,
         stream: Mutex::new(stream),
@@ -180,6 +189,28 @@ async fn handle(
             Err(ErrorKind::Exception.error("internal error; see the server's log"))
         }
     }
+}
+
+/// Asks for the role, and for the repository if exactly one is named.
+fn admit(
+    caller: &Caller,
+    route: &Route,
+    captured: &[(&'static str, String)],
+    params: &Params,
+) -> Result<(), Denied> {
+    let Access { action, what } = route.access();
+    let named = captured
+        .iter()
+        .find(|(name, _)| *name == "repository")
+        .map(|(_, value)| value.as_str())
+        .or_else(|| params.get("repository"));
+    // Lists and patterns show what may be seen; see `repositories`.
+    let is_one = |name: &&str| !name.contains(['*', ',']) && *name != "_all";
+    let need = Need::new(action, what);
+    caller.authorise(match named.filter(is_one) {
+        Some(name) => need.repository(name),
+        None => need,
+    })
 }
 
 /// Collects a body, after decompression, up to the limit.

@@ -108,6 +108,8 @@ error_table! {
     AliasesNotFound => Row::own("aliases_not_found_exception", 404);
     /// The index is closed.
     IndexClosed => Row::own("index_closed_exception", 400);
+    /// The caller may not do this.
+    Unauthorized => Row::own("security_exception", 403);
     /// The index is blocked for this operation.
     ClusterBlock => Row::own("cluster_block_exception", 403);
     /// No such index template.

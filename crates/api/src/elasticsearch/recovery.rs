@@ -121,7 +121,11 @@ async fn collect(request: &EsRequest) -> Result<BTreeMap<String, Vec<Recovery>>,
         .recoveries()
         .await
         .map_err(|error| from_engine(error, request.shape()))?;
-    let metas = request.state.store.indices();
+    let restores: Vec<ShardRecovery> = restores
+        .into_iter()
+        .filter(|restore| request.caller.sees_resource(&restore.index))
+        .collect();
+    let metas = request.visible_indices();
     let mut candidates: Vec<Candidate> = metas
         .iter()
         .map(|meta| Candidate {

@@ -7,11 +7,13 @@ use http::{HeaderMap, Method};
 use serde_json::{Map, Value};
 
 use super::ApiState;
+use super::access::Access;
 use super::body::{self, Media};
 use super::config::Shape;
 use super::errors::{ErrorKind, EsError};
 use super::output::Readable;
 use super::params::Params;
+use crate::auth::Caller;
 
 /// A request after routing: parameters are known to be allowed, the body has been received.
 #[derive(Debug)]
@@ -26,6 +28,9 @@ pub struct EsRequest {
     pub params: Params,
     /// The headers.
     pub headers: HeaderMap,
+    /// Who asks; may call this route at all.
+    pub caller: Caller,
+    pub(super) access: Access,
     pub(super) captured: Vec<(&'static str, String)>,
     pub(super) media: Option<Media>,
     pub(super) body: Bytes,

@@ -2,6 +2,7 @@
 
 use http::Method;
 use serde_json::{Map, Value, json};
+use snapkeep_engine::rename::Rename;
 use snapkeep_engine::selection::{self, Candidate, Expand, Options, SelectionError};
 use snapkeep_engine::{EngineError, RestoreInfo, RestoreProblem, RestoreRequest, SnapshotInfo};
 
@@ -60,7 +61,8 @@ async fn restore(request: EsRequest) -> EsResult {
         }
         Err(error) => return Err(from_engine(error, shape)),
     };
-    let mut restore = wanted.resolve(&info)?;
+    let mut restore = wanted.resolve(&info, &request)?;
+    authorise(&request, &restore)?;
     if shape == Shape::OpenSearch {
         // Where the snapshot has no global state OpenSearch restores none, Elasticsearch refuses.
         restore.include_global_state &= info.include_global_state;
@@ -81,6 +83,31 @@ async fn restore(request: EsRequest) -> EsResult {
         .await
         .map_err(|error| from_engine(error, shape))?;
     Ok(show(&done))
+}
+
+/// Both what is restored and what it is restored as must be within the caller's limits.
+fn authorise(request: &EsRequest, restore: &RestoreRequest) -> Result<(), EsError> {
+    if restore.include_global_state {
+        request.authorise_everything()?;
+    }
+    let mut touched = restore.indices.clone();
+    if let (Some(pattern), Some(replacement)) =
+        (&restore.rename_pattern, &restore.rename_replacement)
+    {
+        // A mistake in them is told by the engine.
+        let renamed = Rename::new(pattern, replacement).and_then(|rename| {
+            let names = restore.indices.iter().map(|name| rename.apply(name));
+            names.collect::<Result<Vec<String>, _>>()
+        });
+        touched.extend(renamed.unwrap_or_default());
+    }
+    request.authorise_indices(&touched)
+}
+
+/// Those that the caller may see.
+pub(super) fn visible(request: &EsRequest, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    candidates.retain(|candidate| request.caller.sees_resource(&candidate.name));
+    candidates
 }
 
 fn missing(repository: &str, snapshot: &str) -> EngineError {
@@ -209,7 +236,11 @@ impl Wanted {
         })
     }
 
-    fn resolve(mut self, info: &SnapshotInfo) -> Result<RestoreRequest, EsError> {
+    fn resolve(
+        mut self,
+        info: &SnapshotInfo,
+        request: &EsRequest,
+    ) -> Result<RestoreRequest, EsError> {
         let is_none = |state: &String| state.eq_ignore_ascii_case("none");
         if !self.feature_states.is_empty() && !self.feature_states.iter().all(is_none) {
             let states = self.feature_states.join(", ");
@@ -220,7 +251,11 @@ impl Wanted {
         }
         // What the caller says about wildcards concerns indices of a cluster; in a snapshot none is closed or hidden.
         self.options.expand = Expand::ALL;
-        self.request.indices = selection::resolve(&self.indices, &candidates(info), &self.options)
+        let candidates = visible(request, candidates(info));
+        request
+            .reach()
+            .authorise_expression(&request.state.store, &self.indices)?;
+        self.request.indices = selection::resolve(&self.indices, &candidates, &self.options)
             .map_err(|error| match error {
                 SelectionError::Missing(name) | SelectionError::Closed(name) => {
                     index_missing_in_snapshot(&name)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::access::{self, Access};
 use super::config::Shape;
 use super::errors::EsError;
 use super::params;
@@ -28,6 +29,7 @@ pub struct Route {
     known: Vec<&'static str>,
     only: Option<Shape>,
     is_streaming: bool,
+    access: Access,
     handler: Handler,
 }
 
@@ -40,6 +42,7 @@ impl Route {
     {
         let captured = pattern.split('/').filter_map(capture_name);
         Self {
+            access: access::of(&method, pattern),
             method,
             pattern,
             // A part of the path may be given in the query instead, as Elasticsearch allows.
@@ -79,6 +82,11 @@ impl Route {
 
     pub(super) fn known(&self) -> &[&'static str] {
         &self.known
+    }
+
+    /// What a caller needs for it.
+    pub(super) fn access(&self) -> Access {
+        self.access
     }
 
     pub(super) fn is_streaming(&self) -> bool {
@@ -182,6 +190,20 @@ impl RouteTable {
                 self.add(Route::new(method.clone(), pattern, handler.clone()).params(names));
             }
         }
+    }
+
+    /// Method and pattern of all routes.
+    #[cfg(test)]
+    pub(super) fn routes(&self) -> Vec<(Method, &'static str)> {
+        fn visit(node: &Node, found: &mut Vec<(Method, &'static str)>) {
+            let own = node.routes.iter();
+            found.extend(own.map(|route| (route.method.clone(), route.pattern)));
+            let below = node.literals.values().chain(node.variable.as_deref());
+            below.for_each(|child| visit(child, found));
+        }
+        let mut found = Vec::new();
+        visit(&self.root, &mut found);
+        found
     }
 
     /// Finds the handler. The most literal way through the tree that ends at a route decides, also about methods:

@@ -9,11 +9,13 @@ use super::body::Body;
 use super::problem::Answer;
 use super::router::NativeState;
 use super::types::{Problem, RegisterRepository, Repositories, Repository, Verified};
+use crate::auth::Caller;
 
 /// Lists the registered repositories.
 #[utoipa::path(get, path = "/api/v1/repositories", tag = "repositories", responses((status = 200, body = Repositories)))]
-pub async fn list(State(state): State<NativeState>) -> Answer<Json<Repositories>> {
-    let found = state.engine.repositories().await?;
+pub async fn list(State(state): State<NativeState>, caller: Caller) -> Answer<Json<Repositories>> {
+    let mut found = state.engine.repositories().await?;
+    found.retain(|repository| caller.sees_repository(&repository.name));
     Ok(Json(Repositories {
         repositories: found.into_iter().map(Repository::from).collect(),
     }))

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
 use snapkeep_engine::RestoreRequest;
+use snapkeep_engine::rename::Rename;
 
 use super::body::Body;
 use super::jobs::accepted;
@@ -11,6 +12,7 @@ use super::problem::Answer;
 use super::router::NativeState;
 use super::snapshots::{find, indices_of};
 use super::types::{Job, Problem, Restore};
+use crate::auth::{Caller, Need};
 
 /// Restores indices of a snapshot into missing or closed ones. Every shard is verified by count and digest before it becomes visible.
 #[utoipa::path(post, path = "/api/v1/repositories/{repository}/snapshots/{snapshot}/restore", tag = "snapshots",
@@ -18,12 +20,13 @@ use super::types::{Job, Problem, Restore};
     responses((status = 202, body = Job), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub async fn restore(
     State(state): State<NativeState>,
+    caller: Caller,
     Path((repository, snapshot)): Path<(String, String)>,
     Body(wanted): Body<Restore>,
 ) -> Answer<(StatusCode, Json<Job>)> {
     let source = find(&state, &repository, &snapshot).await?;
     let request = RestoreRequest {
-        indices: indices_of(&source, &wanted.indices)?,
+        indices: indices_of(&caller, &source, &wanted.indices)?,
         rename_pattern: wanted.rename_pattern,
         rename_replacement: wanted.rename_replacement,
         include_aliases: wanted.include_aliases,
@@ -33,9 +36,30 @@ pub async fn restore(
         partial: wanted.partial,
         ..RestoreRequest::default()
     };
+    authorise(&caller, &request)?;
     let ticket = state
         .engine
         .restore(&repository, &snapshot, request)
         .await?;
     accepted(&state, &ticket.job_id).await
+}
+
+/// Both what is restored and what it is restored as must be within the caller's limits.
+fn authorise(caller: &Caller, request: &RestoreRequest) -> Answer<()> {
+    let mut touched = request.indices.clone();
+    if let (Some(pattern), Some(replacement)) =
+        (&request.rename_pattern, &request.rename_replacement)
+    {
+        // A mistake in them is told by the engine.
+        let renamed = Rename::new(pattern, replacement).and_then(|rename| {
+            let names = request.indices.iter().map(|name| rename.apply(name));
+            names.collect::<Result<Vec<String>, _>>()
+        });
+        touched.extend(renamed.unwrap_or_default());
+    }
+    if request.include_global_state {
+        // Templates and settings concern indices of all names.
+        touched.push("*".to_owned());
+    }
+    Ok(caller.authorise(Need::operate("snapshot:restore").resources(&touched))?)
 }

@@ -14,6 +14,7 @@ use super::router::NativeState;
 use super::types::{
     CloneSnapshot, CreateSnapshot, Job, Problem, Snapshot, SnapshotStatus, Snapshots,
 };
+use crate::auth::{Caller, Need};
 
 /// Lists the snapshots of a repository, running ones included.
 #[utoipa::path(get, path = "/api/v1/repositories/{repository}/snapshots", tag = "snapshots", params(("repository" = String, Path)),
@@ -44,6 +45,7 @@ pub async fn get(
     request_body = CreateSnapshot, responses((status = 202, body = Job), (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn create(
     State(state): State<NativeState>,
+    caller: Caller,
     Path(repository): Path<String>,
     Body(wanted): Body<CreateSnapshot>,
 ) -> Answer<(StatusCode, Json<Job>)> {
@@ -56,7 +58,10 @@ pub async fn create(
         },
         ..Options::default()
     };
-    let indices = selection::resolve(&wanted.indices, &candidates(&state), &options)?;
+    authorise_names(&caller, "snapshot:create", &wanted.indices)?;
+    let candidates = visible(&caller, candidates(&state));
+    let indices = selection::resolve(&wanted.indices, &candidates, &options)?;
+    caller.authorise(Need::operate("snapshot:create").resources(&indices))?;
     let request = EngineCreate {
         name: wanted.name,
         indices,
@@ -123,11 +128,12 @@ async fn stored_by_job(state: &NativeState, snapshot: &Snapshot) -> Answer<u64> 
     responses((status = 200, body = Snapshot), (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn clone(
     State(state): State<NativeState>,
+    caller: Caller,
     Path((repository, snapshot)): Path<(String, String)>,
     Body(wanted): Body<CloneSnapshot>,
 ) -> Answer<Json<Snapshot>> {
     let source = find(&state, &repository, &snapshot).await?;
-    let indices = indices_of(&source, &wanted.indices)?;
+    let indices = indices_of(&caller, &source, &wanted.indices)?;
     let made = state
         .engine
         .clone_snapshot(&repository, &snapshot, &wanted.target, &indices)
@@ -140,14 +146,38 @@ pub async fn find(state: &NativeState, repository: &str, snapshot: &str) -> Answ
     Ok(state.engine.snapshot(repository, snapshot).await?)
 }
 
-/// Resolves names and patterns against the indices of a snapshot.
-pub fn indices_of(snapshot: &SnapshotInfo, expressions: &[String]) -> Answer<Vec<String>> {
+/// Those that the caller may see.
+fn visible(caller: &Caller, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    candidates.retain(|candidate| caller.sees_resource(&candidate.name));
+    candidates
+}
+
+/// Names that are given outright must be within the caller's limits, there or not; patterns mean what may be seen.
+fn authorise_names(caller: &Caller, what: &str, expressions: &[String]) -> Answer<()> {
+    let names = expressions.iter().flat_map(|item| item.split(','));
+    let is_outright =
+        |name: &&str| !name.contains('*') && !name.starts_with('-') && *name != "_all";
+    let names: Vec<String> = names.filter(is_outright).map(str::to_owned).collect();
+    match caller.has_resource_limits() {
+        true => Ok(caller.authorise(Need::read(what).resources(&names))?),
+        false => Ok(()),
+    }
+}
+
+/// Resolves names and patterns against the indices of a snapshot that the caller may see.
+pub fn indices_of(
+    caller: &Caller,
+    snapshot: &SnapshotInfo,
+    expressions: &[String],
+) -> Answer<Vec<String>> {
+    authorise_names(caller, "snapshot:read", expressions)?;
     let candidate = |name: String| Candidate {
         name,
         open: true,
         ..Candidate::default()
     };
     let candidates: Vec<Candidate> = snapshot.index_names().into_iter().map(candidate).collect();
+    let candidates = visible(caller, candidates);
     Ok(selection::resolve(
         expressions,
         &candidates,

@@ -7,6 +7,7 @@ use axum::body::Body;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use snapkeep_api::auth::without_credentials;
 use snapkeep_api::elasticsearch::{ApiState, ElasticsearchConfig, Shape, router};
 use snapkeep_drivers::StoreDriver;
 use snapkeep_engine::{Engine, EngineConfig};
@@ -59,7 +60,7 @@ impl Server {
             .await
             .unwrap();
         let config = ElasticsearchConfig::new(shape, store.uuid());
-        let router = router(ApiState::new(engine, store, config));
+        let router = without_credentials(router(ApiState::new(engine, store, config)));
         Self { router, _dir: dir }
     }
 

@@ -1,8 +1,10 @@
 //! One call of the native API.
 
+use std::path::Path;
+
 use axum::Router;
 use axum::body::Body;
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -10,6 +12,7 @@ use serde::de::DeserializeOwned;
 use snapkeep_api::native::types::Problem;
 use tower::ServiceExt;
 
+use super::trust;
 use crate::exit::{Exit, Failure};
 use crate::serve::App;
 
@@ -33,21 +36,29 @@ enum Backend {
 }
 
 impl Client {
-    /// Talks to the server at `base`.
-    pub fn http(base: &str) -> Self {
-        Self {
+    /// Talks to the server at `base`, with these headers in every request. `trusted`: a file with the certificates to trust, instead of
+    /// those that the machine trusts.
+    pub fn http(base: &str, headers: HeaderMap, trusted: Option<&Path>) -> Result<Self, Failure> {
+        let mut builder = reqwest::Client::builder().default_headers(headers);
+        if let Some(file) = trusted {
+            builder = builder.tls_backend_preconfigured(trust::only(file)?);
+        }
+        let http = builder.build().map_err(|cause| {
+            Failure::failed(format!("cannot set up a client: {}", innermost(&cause)))
+        })?;
+        Ok(Self {
             backend: Backend::Http {
                 base: base.trim_end_matches('/').to_owned(),
-                http: reqwest::Client::new(),
+                http,
             },
-        }
+        })
     }
 
     /// Works in this process.
     pub fn in_process(app: App) -> Self {
         Self {
             backend: Backend::InProcess {
-                router: app.native_router(),
+                router: app.offline_router(),
                 app: Box::new(app),
             },
         }
@@ -144,7 +155,10 @@ impl Client {
                     .body(body);
                 let unreachable = |cause: reqwest::Error| {
                     Failure::new(Exit::Unreachable, "unreachable", format!("no answer from {base}: {}", innermost(&cause)))
-                        .hint("is the server running? start it with `snapkeep serve`, or name another with --server URL")
+                        .hint(match is_about_trust(&cause) {
+                            true => "trust its certificate with --ca-file FILE, and name the server as its certificate does",
+                            false => "is the server running? start it with `snapkeep serve`, or name another with --server URL (https:// if it speaks TLS)",
+                        })
                 };
                 let response = request.send().await.map_err(unreachable)?;
                 let status = response.status();
@@ -184,6 +198,13 @@ fn target(path: &[&str]) -> String {
         target.extend(utf8_percent_encode(segment, PATH_SEGMENT));
     }
     target
+}
+
+fn is_about_trust(error: &dyn std::error::Error) -> bool {
+    let text = innermost(error);
+    ["certificate", "UnknownIssuer", "NotValidForName"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

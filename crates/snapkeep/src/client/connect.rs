@@ -1,8 +1,12 @@
 //! Which server a command talks to.
 
+use std::path::{Path, PathBuf};
+
+use http::{HeaderMap, header};
 use snapkeep_api::native::types::Server;
 
 use super::backend::Client;
+use super::credential;
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -23,6 +27,30 @@ pub struct ConnectArgs {
         help_heading = "Connection"
     )]
     pub server: Option<String>,
+
+    /// File with what to present to a server that requires credentials: `NAME:PASSWORD`, or an encoded API key.
+    ///
+    /// The environment variable SNAPKEEP_CREDENTIAL may hold the same. Offline work on a data folder needs none.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SNAPKEEP_CREDENTIAL_FILE",
+        global = true,
+        help_heading = "Connection"
+    )]
+    pub credential_file: Option<PathBuf>,
+
+    /// File with the certificates (PEM) that a server with https:// may have: its own, or that of the authority that issued it.
+    ///
+    /// Default: what this machine trusts; for the server of the data folder, the certificate it uses.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SNAPKEEP_CA_FILE",
+        global = true,
+        help_heading = "Connection"
+    )]
+    pub ca_file: Option<PathBuf>,
 
     #[command(flatten)]
     pub settings: SettingsArgs,
@@ -53,12 +81,12 @@ impl ConnectArgs {
                         .hint("write it as http://127.0.0.1:9250"),
                 );
             }
-            return Ok(Client::http(url));
+            return self.reach(url, None);
         }
         let settings = self.settings.load(&[])?;
         let folder = &settings.server.data_dir;
         match data_dir::look(folder)? {
-            Use::Server(server) => Ok(Client::http(&server.url)),
+            Use::Server(server) => self.reach(&server.url, server.certificate.as_deref()),
             Use::Busy => Err(data_dir::busy(folder)),
             Use::Ours(dir) => {
                 let app = App::open_in(self.prepare(dir, &settings)?, &settings).await?;
@@ -69,13 +97,38 @@ impl ConnectArgs {
                 let app = App::open_in(self.prepare(taken, &settings)?, &settings).await?;
                 Ok(Client::in_process(app))
             }
-            Use::Missing => match default_server(&settings).await {
+            Use::Missing => match self.default_server(&settings).await? {
                 // An explicit folder was meant; asking some other server instead would be a surprise.
                 Some(client) if self.settings.data_dir.is_none() => Ok(client),
                 _ => Err(Failure::new(Exit::Unreachable, "no_data_folder", format!("there is no data folder {} and no server", folder.display()))
                     .hint("start one with `snapkeep serve`, name it with --server URL, or name its folder with --data-dir DIR")),
             },
         }
+    }
+
+    /// A client for `url`, that presents what it was given. `certificate`: what to trust unless told otherwise.
+    fn reach(&self, url: &str, certificate: Option<&Path>) -> Result<Client, Failure> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = credential::find(self.credential_file.as_ref())? {
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        let trusted = self.ca_file.as_deref().or(certificate);
+        Client::http(url, headers, trusted.filter(|_| url.starts_with("https:")))
+    }
+
+    /// The server at the configured address, where one answers.
+    async fn default_server(&self, settings: &Settings) -> Result<Option<Client>, Failure> {
+        let Some(address) = settings.server.listen.first() else {
+            return Ok(None);
+        };
+        let certificate = settings.tls.certificate.as_deref();
+        let client = self.reach(&url_of(*address, certificate.is_some()), certificate)?;
+        // Also one that refuses is there, and says itself what is missing.
+        let is_there = match client.get::<Server>(&[]).await {
+            Ok(_) => true,
+            Err(failure) => failure.code == "unauthenticated",
+        };
+        Ok(is_there.then_some(client))
     }
 
     /// Offline work logs warnings only, unless more is asked for.
@@ -93,10 +146,4 @@ impl ConnectArgs {
         install_logging(settings.log.format, level)?;
         Ok(dir)
     }
-}
-
-/// The server at the configured address, where one answers.
-async fn default_server(settings: &Settings) -> Option<Client> {
-    let client = Client::http(&url_of(*settings.server.listen.first()?));
-    client.get::<Server>(&[]).await.is_ok().then_some(client)
 }

@@ -3,6 +3,8 @@
 
 mod backend;
 mod connect;
+mod credential;
+mod trust;
 mod wait;
 
 pub use backend::Client;

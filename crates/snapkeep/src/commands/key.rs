@@ -108,7 +108,8 @@ fn moment(created: &str) -> String {
     }
 }
 
-fn read_password(file: Option<PathBuf>) -> Result<String, Failure> {
+/// Reads a password from a file or from standard input.
+pub fn read_password(file: Option<PathBuf>) -> Result<String, Failure> {
     let mut text = Zeroizing::new(String::new());
     match file {
         Some(path) => {

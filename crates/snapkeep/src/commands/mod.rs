@@ -1,8 +1,10 @@
 //! One module a command: its flags, and what it does with them.
 
+pub mod audit;
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod credential;
 pub mod job;
 pub mod key;
 pub mod mount;

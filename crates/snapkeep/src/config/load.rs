@@ -24,6 +24,12 @@ pub struct Overrides {
     pub listen: Vec<SocketAddr>,
     /// `--repo-root DIR`, repeatable; empty: not given.
     pub repo_roots: Vec<PathBuf>,
+    /// `--insecure-no-credentials`.
+    pub insecure_no_credentials: bool,
+    /// `--tls-certificate FILE`.
+    pub tls_certificate: Option<PathBuf>,
+    /// `--tls-key FILE`.
+    pub tls_key: Option<PathBuf>,
     /// `--log-format`.
     pub log_format: Option<LogFormat>,
     /// `--log-level`.
@@ -96,6 +102,9 @@ fn flags_layer(overrides: &Overrides) -> SettingsLayer {
     layer.server.listen = (!overrides.listen.is_empty()).then(|| overrides.listen.clone());
     layer.repositories.roots =
         (!overrides.repo_roots.is_empty()).then(|| overrides.repo_roots.clone());
+    layer.security.insecure_no_credentials = overrides.insecure_no_credentials.then_some(true);
+    layer.tls.certificate = overrides.tls_certificate.clone();
+    layer.tls.key = overrides.tls_key.clone();
     layer.log.format = overrides.log_format;
     layer.log.level = overrides.log_level.clone();
     layer

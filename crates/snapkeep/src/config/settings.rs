@@ -43,6 +43,18 @@ pub struct Settings {
     #[config(nested)]
     pub alibaba: AlibabaSettings,
 
+    /// Who may reach the server, and what is noted of it.
+    #[config(nested)]
+    pub security: SecuritySettings,
+
+    /// Encrypted connections.
+    #[config(nested)]
+    pub tls: TlsSettings,
+
+    /// How the Weaviate dialect presents itself, and where its backups go.
+    #[config(nested)]
+    pub weaviate: WeaviateSettings,
+
     /// What is written to standard error.
     #[config(nested)]
     pub log: LogSettings,
@@ -61,7 +73,7 @@ pub struct ServerSettings {
     pub data_dir: PathBuf,
 
     /// Addresses to listen on; every listener serves everything. Port 0 takes a free port. In the environment: separated by commas.
-    /// There is no authentication yet: listen on loopback, or put a proxy with authentication in front.
+    /// Addresses beyond loopback are refused while there are no credentials (`snapkeep credential add`).
     /// Flag: `--listen`, repeatable.
     #[config(default = ["127.0.0.1:9250"], env = "SNAPKEEP_SERVER_LISTEN", parse_env = parse_list)]
     pub listen: Vec<SocketAddr>,
@@ -190,6 +202,70 @@ pub struct AlibabaSettings {
     /// Zone of the region, in which schedules are meant and snapshots are named: an offset such as `+08:00`, or an IANA name.
     #[config(default = "+08:00", env = "SNAPKEEP_ALIBABA_TIME_ZONE", validate = is_time_zone)]
     pub time_zone: String,
+}
+
+/// `[security]`.
+#[derive(Debug, Clone, Config)]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
+pub struct SecuritySettings {
+    /// Let everybody who can reach the server do everything, even beyond loopback and even if there are credentials. For networks that are
+    /// trusted as a whole. Flag: `--insecure-no-credentials`.
+    #[config(default = false, env = "SNAPKEEP_SECURITY_INSECURE_NO_CREDENTIALS")]
+    pub insecure_no_credentials: bool,
+
+    /// Note every change and every refusal in `audit.jsonl` in the data folder (16 MiB, eight older files are kept) and in a table of
+    /// 100,000 rows for `snapkeep audit`. Writing of documents is not noted.
+    #[config(default = true, env = "SNAPKEEP_SECURITY_AUDIT")]
+    pub audit: bool,
+}
+
+/// `[tls]`.
+#[derive(Debug, Clone, Config)]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
+pub struct TlsSettings {
+    /// File with the certificate chain in PEM form, the server's own certificate first. With it all listeners speak TLS 1.2 and 1.3 only.
+    /// Looked at every two seconds: a renewed certificate is in use without a restart. Flag: `--tls-certificate`.
+    #[config(env = "SNAPKEEP_TLS_CERTIFICATE")]
+    pub certificate: Option<PathBuf>,
+
+    /// File with the unencrypted private key of the certificate, in PEM form. Flag: `--tls-key`.
+    #[config(env = "SNAPKEEP_TLS_KEY")]
+    pub key: Option<PathBuf>,
+}
+
+/// `[weaviate]`.
+#[derive(Debug, Clone, Config)]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
+pub struct WeaviateSettings {
+    /// The name of this node in answers, and in `node_mapping` of restores.
+    #[config(default = "snapkeep-1", env = "SNAPKEEP_WEAVIATE_NODE_NAME", validate = not_empty)]
+    pub node_name: String,
+
+    /// The repository that the backend `filesystem` stands for. Unset: one of its own, `weaviate-filesystem`, in the folder `weaviate` below
+    /// the first repository root, made when it is first needed.
+    #[config(env = "SNAPKEEP_WEAVIATE_BACKEND_FILESYSTEM")]
+    pub backend_filesystem: Option<String>,
+
+    /// The registered repository that the backend `s3` stands for. Unset: there is no such backend.
+    #[config(env = "SNAPKEEP_WEAVIATE_BACKEND_S3")]
+    pub backend_s3: Option<String>,
+
+    /// The registered repository that the backend `gcs` stands for. Unset: there is no such backend.
+    #[config(env = "SNAPKEEP_WEAVIATE_BACKEND_GCS")]
+    pub backend_gcs: Option<String>,
+
+    /// The registered repository that the backend `azure` stands for. Unset: there is no such backend.
+    #[config(env = "SNAPKEEP_WEAVIATE_BACKEND_AZURE")]
+    pub backend_azure: Option<String>,
 }
 
 /// `[log]`.

@@ -16,7 +16,7 @@ use super::restic::Restic;
 use super::story::Story;
 use crate::exit::{Exit, Failure};
 use crate::output::{bytes, print_line, program};
-use crate::serve::{Server, SettingsArgs, install_logging, url_of};
+use crate::serve::{Server, SettingsArgs, install_logging};
 
 const DOCUMENTS: usize = 5_000;
 const CHANGED: usize = DOCUMENTS / 100;
@@ -97,12 +97,7 @@ fn free_or_default() -> SocketAddr {
 }
 
 async fn tell(server: &Server, folder: &Path, exit: bool) -> Result<(), Failure> {
-    let base = server
-        .addresses()
-        .first()
-        .copied()
-        .map(url_of)
-        .unwrap_or_default();
+    let base = server.urls().into_iter().next().unwrap_or_default();
     let story = Story::new();
     let client = DemoClient::new(&base, &story);
     story.say(&format!(

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use snapkeep_api::auth::{Gate, without_credentials};
 use snapkeep_api::elasticsearch::{ApiState, ElasticsearchConfig, Shape};
 use snapkeep_api::native::{self, NativeState};
-use snapkeep_api::weaviate::{self, WeaviateConfig, WeaviateState};
 use snapkeep_drivers::StoreDriver;
 use snapkeep_engine::{Engine, EngineConfig};
 use snapkeep_store::{Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::data_dir::DataDir;
-use super::{clouds, health, metrics};
+use super::{clouds, health, metrics, weaviate};
 use crate::config::{Settings, ShapeName};
 use crate::exit::{Exit, Failure};
 
@@ -109,31 +109,41 @@ impl App {
         let all = own
             .merge(self.native_router())
             .merge(clouds)
-            .merge(self.weaviate_router(settings, address))
+            .merge(weaviate::router(
+                &self.engine,
+                &self.store,
+                settings,
+                engine_config(&self.dir, settings).repo_roots,
+                address,
+            ))
             .fallback_service(elasticsearch);
-        snapkeep_api::auth::without_credentials(all)
+        self.gate(settings)
+            .protect(all)
             .layer(axum::middleware::from_fn(metrics::count))
     }
 
-    /// The Weaviate dialect alone.
-    fn weaviate_router(&self, settings: &Settings, address: &str) -> Router {
-        let defaults = WeaviateConfig::default();
-        let max_body = usize::try_from(settings.server.max_body.0).unwrap_or(usize::MAX);
-        let config = WeaviateConfig {
-            node_name: settings.elasticsearch.node_name.clone(),
-            hostname: format!("http://{address}"),
-            max_body_bytes: max_body.min(defaults.max_body_bytes),
-            ..defaults
-        };
-        weaviate::router(WeaviateState::new(
+    /// Stands before everything that is reached over a socket.
+    fn gate(&self, settings: &Settings) -> Gate {
+        Gate::new(
             self.engine.clone(),
-            self.store.clone(),
-            config,
-        ))
+            dialect(settings, "").shape,
+            settings.security.insecure_no_credentials,
+            settings.security.audit,
+        )
+    }
+
+    /// Whether there are credentials, so that requests need them.
+    pub fn has_credentials(&self) -> bool {
+        self.engine.credentials().exist()
+    }
+
+    /// The native API for commands of whoever holds the data folder: nobody asks for credentials.
+    pub fn offline_router(&self) -> Router {
+        without_credentials(self.native_router())
     }
 
     /// The native API alone.
-    pub fn native_router(&self) -> Router {
+    fn native_router(&self) -> Router {
         native::router(NativeState {
             engine: self.engine.clone(),
             store: self.store.clone(),

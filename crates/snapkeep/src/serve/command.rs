@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::server::{Server, url_of};
+use super::server::Server;
 use crate::config::{LogFormat, Overrides, Settings, is_filter, load};
 use crate::exit::Failure;
 use crate::output::{print_line, program};
@@ -63,7 +63,11 @@ fn parse_filter(text: &str) -> Result<String, String> {
 impl SettingsArgs {
     /// All settings: these flags over environment, file and defaults.
     pub fn load(&self, listen: &[SocketAddr]) -> Result<Settings, Failure> {
-        let overrides = Overrides {
+        Ok(load(&self.overrides(listen))?)
+    }
+
+    fn overrides(&self, listen: &[SocketAddr]) -> Overrides {
+        Overrides {
             file: self.config.clone(),
             set: self.set.clone(),
             data_dir: self.data_dir.clone(),
@@ -71,8 +75,8 @@ impl SettingsArgs {
             repo_roots: self.repo_roots.clone(),
             log_format: self.log_format,
             log_level: self.log_level.clone(),
-        };
-        Ok(load(&overrides)?)
+            ..Overrides::default()
+        }
     }
 }
 
@@ -81,14 +85,31 @@ impl SettingsArgs {
 pub struct ServeArgs {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:9250].
     ///
-    /// Repeatable; every listener serves everything. There is no authentication yet: listen on loopback, or put a proxy in front.
+    /// Repeatable; every listener serves everything. Addresses beyond loopback need credentials: `snapkeep credential add`.
     #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
+
+    /// File with the certificate chain, PEM; with it the server speaks TLS only. Read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+
+    /// File with the certificate's private key, PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+
+    /// Let everybody who can reach the server do everything.
+    #[arg(long)]
+    insecure_no_credentials: bool,
 }
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(arguments: ServeArgs, settings: &SettingsArgs) -> Result<(), Failure> {
-    let settings = settings.load(&arguments.listen)?;
+    let settings = load(&Overrides {
+        insecure_no_credentials: arguments.insecure_no_credentials,
+        tls_certificate: arguments.tls_certificate,
+        tls_key: arguments.tls_key,
+        ..settings.overrides(&arguments.listen)
+    })?;
     super::logging::install(settings.log.format, &settings.log.level)?;
     // Installed before anything is opened, so that a signal during a slow start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -127,8 +148,11 @@ fn announcement(server: &Server, key_is_new: bool, key_file: &std::path::Path) -
         env!("CARGO_PKG_VERSION"),
         server.data_dir().display()
     );
-    for address in server.addresses() {
-        text.push_str(&format!("Listening on {}\n", url_of(*address)));
+    for url in server.urls() {
+        text.push_str(&format!("Listening on {url}\n"));
+    }
+    if server.has_credentials() {
+        text.push_str("Requests need credentials; whoever may do what: snapkeep credential ls\n");
     }
     if key_is_new {
         text.push_str(&format!(
@@ -137,20 +161,20 @@ fn announcement(server: &Server, key_is_new: bool, key_file: &std::path::Path) -
             key_file.display()
         ));
     }
-    let base = server
-        .addresses()
-        .first()
-        .copied()
-        .map(url_of)
-        .unwrap_or_default();
+    let base = server.urls().into_iter().next().unwrap_or_default();
+    let user = if server.has_credentials() {
+        " -u admin"
+    } else {
+        ""
+    };
     let program = program();
     text + &format!(
         r#"
 Try:
-  curl -X PUT  '{base}/_snapshot/my_backup' -H 'Content-Type: application/json' \
+  curl{user} -X PUT  '{base}/_snapshot/my_backup' -H 'Content-Type: application/json' \
        -d '{{"type": "fs", "settings": {{"location": "my_backup"}}}}'
-  curl -X PUT  '{base}/_snapshot/my_backup/snapshot_1?wait_for_completion=true&pretty'
-  curl         '{base}/_snapshot/my_backup/_all?pretty'
+  curl{user} -X PUT  '{base}/_snapshot/my_backup/snapshot_1?wait_for_completion=true&pretty'
+  curl{user}         '{base}/_snapshot/my_backup/_all?pretty'
   {program} snapshot ls my_backup --server {base}
 Native API: {base}/api/v1/openapi.json · health: {base}/health · metrics: {base}/metrics"#
     )

@@ -16,6 +16,9 @@ const SERVER_FILE: &str = "server.json";
 pub struct ServerInfo {
     /// Base address, such as `http://127.0.0.1:9250`.
     pub url: String,
+    /// The certificate it shows, when it speaks TLS: commands on this machine trust it.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
     /// All addresses it listens on.
     pub listen: Vec<std::net::SocketAddr>,
     /// Its process.
@@ -157,6 +160,7 @@ mod tests {
         assert!(matches!(look(&path).unwrap(), Use::Busy));
         let server = ServerInfo {
             url: "http://127.0.0.1:1".into(),
+            certificate: None,
             listen: vec![],
             pid: 1,
             version: "0".into(),

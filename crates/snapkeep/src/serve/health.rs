@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
+use snapkeep_api::auth::{Caller, Need};
 use snapkeep_engine::Engine;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,8 @@ impl HealthState {
 
 /// 200 when the catalogue answers, 503 when it does not or the server is shutting down. A repository in trouble is reported,
 /// but does not make the server unhealthy: the others can still be used.
-pub async fn health(State(state): State<HealthState>) -> (StatusCode, Json<Value>) {
+/// Strangers are told no more than that: the rest needs a credential, where there are any.
+pub async fn health(State(state): State<HealthState>, caller: Caller) -> (StatusCode, Json<Value>) {
     let uptime = state.started.elapsed().as_secs();
     if state.shutdown.is_cancelled() {
         return unhealthy("the server is shutting down", uptime);
@@ -39,6 +41,9 @@ pub async fn health(State(state): State<HealthState>) -> (StatusCode, Json<Value
         Ok(repositories) => repositories,
         Err(cause) => return unhealthy(&cause.to_string(), uptime),
     };
+    if caller.authorise(Need::read("health")).is_err() {
+        return (StatusCode::OK, Json(json!({"status": "ok"})));
+    }
     let troubled = repositories.iter().filter_map(|repository| {
         let trouble = repository.trouble.as_ref()?;
         Some(json!({"repository": repository.name, "trouble": trouble}))

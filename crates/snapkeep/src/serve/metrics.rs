@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use snapkeep_api::auth::{Caller, Need};
 use tokio_util::sync::CancellationToken;
 
 /// How often finished histograms are folded, so that memory does not grow while nobody scrapes.
@@ -42,7 +43,10 @@ pub fn install() -> Option<&'static PrometheusHandle> {
 }
 
 /// `GET /metrics`.
-pub async fn render() -> Response {
+pub async fn render(caller: Caller) -> Response {
+    if caller.authorise(Need::read("metrics")).is_err() {
+        return http::StatusCode::FORBIDDEN.into_response();
+    }
     match HANDLE.get().and_then(Option::as_ref) {
         Some(handle) => (
             [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],

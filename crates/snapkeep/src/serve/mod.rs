@@ -4,11 +4,14 @@ mod app;
 mod clouds;
 mod command;
 pub mod data_dir;
+mod exposure;
 mod health;
 mod listener;
 pub mod logging;
 mod metrics;
 mod server;
+pub mod tls;
+mod weaviate;
 
 pub use app::App;
 pub use command::{ServeArgs, SettingsArgs, serve};

@@ -27,7 +27,7 @@ pub fn aliases(call: &Call) -> Reply {
     let dash = |text: Option<String>| Cell::Text(text.unwrap_or_else(|| "-".to_owned()));
     let mut rows = Vec::new();
     for meta in crate::elasticsearch::indices::targets::select(
-        call.store(),
+        call,
         None,
         &call.params,
         Defaults {

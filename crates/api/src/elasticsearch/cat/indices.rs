@@ -89,7 +89,7 @@ pub fn indices(call: &Call) -> Reply {
     };
     let mut table = Table::new(columns);
     for meta in select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         everything,
@@ -148,7 +148,7 @@ pub fn count(call: &Call) -> Reply {
     let mut table = Table::new(COUNT);
     let mut docs = 0;
     for meta in select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::DOCUMENTS,

@@ -58,7 +58,7 @@ pub fn shards(call: &Call) -> Reply {
         .map_or(config.address.as_str(), |(host, _)| host);
     let mut table = Table::new(COLUMNS);
     for meta in select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         everything,

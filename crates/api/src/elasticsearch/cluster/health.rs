@@ -214,7 +214,7 @@ pub async fn health(request: EsRequest) -> EsResult {
     };
     let deadline = Instant::now() + timeout;
     loop {
-        let found = match select(&request.state.store, expression, params, everything) {
+        let found = match select(&request, expression, params, everything) {
             Ok(found) => Some(found),
             Err(error) if error.kind() == Some(ErrorKind::IndexNotFound) => None,
             Err(error) => return Err(error),

@@ -59,7 +59,7 @@ pub fn state(call: &Call) -> Reply {
                 .any(|metric| metric == "_all" || metric == name)
     };
     let indices = select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         EVERYTHING,

@@ -54,7 +54,7 @@ fn fetch(call: &Call) -> Result<(String, Option<Document>), EsError> {
             "[stored_fields] is not supported by this server; use [_source]",
         ));
     }
-    let meta = targets::one(call.store(), call.arg("index"), call.shape())?;
+    let meta = targets::one(call, call.arg("index"), call.shape())?;
     let routing = routing_of(&meta, call.arg("index"), call.params.get("routing"));
     let found = call.store().get(&meta.name, call.arg("id"), routing)?;
     if let (Some(document), true) = (&found, call.params.has("version")) {
@@ -149,7 +149,7 @@ pub fn multi_get(call: &Call) -> Reply {
     }
     let mut texts = Vec::with_capacity(wanted.len());
     for one in &wanted {
-        let answered = targets::one(call.store(), &one.index, call.shape()).and_then(|meta| {
+        let answered = targets::one(call, &one.index, call.shape()).and_then(|meta| {
             let routing = routing_of(&meta, &one.index, one.routing.as_deref());
             let found = call.store().get(&meta.name, &one.id, routing)?;
             match found {

@@ -60,7 +60,7 @@ fn write_source(call: &Call, create_only: bool) -> Reply {
 pub fn delete(call: &Call) -> Reply {
     let op = operation(call, Some(call.arg("id")), WriteKind::Delete)?;
     // Elasticsearch makes the index for a delete with an external version; nothing is gained by doing so.
-    targets::one(call.store(), &op.index, call.shape())?;
+    targets::one(call, &op.index, call.shape())?;
     perform(call, op, None, None)
 }
 
@@ -87,8 +87,10 @@ pub fn update(call: &Call) -> Reply {
 fn operation(call: &Call, id: Option<&str>, kind: WriteKind) -> Result<WriteOp, EsError> {
     call.params.check_timeouts()?;
     refresh(&call.params)?;
+    let index = targets::resolve_name(call.arg("index"))?;
+    call.reach().authorise_named(call.store(), &index)?;
     let mut op = WriteOp::new(
-        targets::resolve_name(call.arg("index"))?,
+        index,
         id.map(str::to_owned),
         kind,
     );

@@ -59,7 +59,7 @@ fn find(call: &Call) -> Result<(Map<String, Value>, Vec<String>), EsError> {
     call.params.check_timeouts()?;
     let names = split_list(call.arg("name"));
     let chosen = select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         ALL_INDICES,
@@ -112,7 +112,7 @@ pub fn put(call: &Call) -> Reply {
         }
     }
     let actions: Vec<AliasAction> = select(
-        call.store(),
+        call,
         Some(call.arg("index")),
         &call.params,
         ALL_INDICES,
@@ -134,7 +134,7 @@ pub fn put(call: &Call) -> Reply {
 pub fn delete(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let chosen = select(
-        call.store(),
+        call,
         Some(call.arg("index")),
         &call.params,
         ALL_INDICES,
@@ -261,7 +261,7 @@ fn bind(call: &Call, step: &Step) -> Result<Vec<AliasAction>, EsError> {
         ALL_INDICES
     };
     let chosen = select(
-        call.store(),
+        call,
         Some(&expression),
         &Params::default(),
         defaults,

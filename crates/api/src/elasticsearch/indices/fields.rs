@@ -64,7 +64,7 @@ pub fn field_caps(call: &Call) -> Reply {
     }
     let include_unmapped = call.params.bool("include_unmapped", false)?;
     let chosen = select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::DOCUMENTS,

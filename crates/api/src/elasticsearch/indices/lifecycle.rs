@@ -40,6 +40,7 @@ pub fn create(call: &Call) -> Reply {
     settings::check_new(&spec.settings)?;
     mapping_types::check(&spec.mappings, call.shape())
         .map_err(|error| in_frame(error, call.shape()))?;
+    call.authorise_indices(std::slice::from_ref(&name))?;
     let meta = call
         .store()
         .create_index(&name, spec)
@@ -74,7 +75,7 @@ fn in_frame(inner: EsError, shape: Shape) -> EsError {
 /// `HEAD /{index}`.
 pub fn exists(call: &Call) -> Reply {
     match select(
-        call.store(),
+        call,
         Some(call.arg("index")),
         &call.params,
         Defaults::METADATA,
@@ -102,7 +103,7 @@ pub fn get(call: &Call) -> Reply {
     let wanted = |name: &str| features.is_empty() || features.iter().any(|feature| feature == name);
     let mut answer = Map::new();
     for meta in select(
-        call.store(),
+        call,
         Some(call.arg("index")),
         &call.params,
         Defaults::METADATA,
@@ -134,7 +135,7 @@ pub fn delete(call: &Call) -> Reply {
     }
     refuse_wildcards(call, expression)?;
     let chosen = select(
-        call.store(),
+        call,
         Some(expression),
         &call.params,
         Defaults::DELETE,
@@ -167,7 +168,7 @@ pub fn open(call: &Call) -> Reply {
         hidden: false,
     };
     for meta in select(
-        call.store(),
+        call,
         Some(expression),
         &call.params,
         Defaults {
@@ -186,7 +187,7 @@ pub fn close(call: &Call) -> Reply {
     let expression = call.arg("index");
     refuse_wildcards(call, expression)?;
     let chosen = select(
-        call.store(),
+        call,
         Some(expression),
         &call.params,
         Defaults::METADATA,
@@ -237,7 +238,7 @@ fn explain_alias(call: &Call, error: EsError) -> EsError {
     if error.kind() != Some(ErrorKind::IndexNotFound) {
         return error;
     }
-    let indices = call.store().indices();
+    let indices = call.visible_indices();
     let named = call
         .arg("index")
         .split(',')

@@ -17,7 +17,7 @@ use crate::elasticsearch::errors::EsError;
 /// `POST|GET [/{index}]/_refresh`.
 pub fn refresh(call: &Call) -> Reply {
     let chosen = select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::DOCUMENTS,
@@ -30,7 +30,7 @@ pub fn flush(call: &Call) -> Reply {
     call.params.bool("force", false)?;
     call.params.bool("wait_if_ongoing", true)?;
     let chosen = select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::DOCUMENTS,
@@ -50,7 +50,7 @@ pub fn force_merge(call: &Call) -> Reply {
         ]));
     }
     let chosen = select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::DOCUMENTS,
@@ -61,7 +61,7 @@ pub fn force_merge(call: &Call) -> Reply {
 /// `GET [/{index}]/_segments`: the store keeps none.
 pub fn segments(call: &Call) -> Reply {
     let chosen = select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::DOCUMENTS,
@@ -88,7 +88,7 @@ pub fn segments(call: &Call) -> Reply {
 pub fn resolve(call: &Call) -> Reply {
     let expand = targets::expand(call.params.get("expand_wildcards"), Expand::OPEN)?;
     let names = resolve_names(call.arg("name"))?;
-    let all = call.store().indices();
+    let all = call.visible_indices();
     let defaults = Defaults {
         expand,
         aliases: false,
@@ -114,7 +114,7 @@ pub fn resolve(call: &Call) -> Reply {
         Vec::new()
     } else {
         select(
-            call.store(),
+            call,
             Some(&of_indices.join(",")),
             &call.params,
             defaults,

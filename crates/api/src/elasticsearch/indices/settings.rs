@@ -174,7 +174,7 @@ pub fn get_settings(call: &Call) -> Reply {
     let names = split_list(call.arg("name"));
     let mut answer = Map::new();
     for meta in select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::METADATA_ALL,
@@ -211,7 +211,7 @@ pub fn put_settings(call: &Call) -> Reply {
     }
     check_known(&given)?;
     let chosen = select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::METADATA_ALL,
@@ -258,7 +258,7 @@ pub fn get_mapping(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let mut answer = Map::new();
     for meta in select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::METADATA,
@@ -280,7 +280,7 @@ pub fn put_mapping(call: &Call) -> Reply {
     }
     mapping_types::check(&body, call.shape())?;
     let chosen = select(
-        call.store(),
+        call,
         Some(call.arg("index")),
         &call.params,
         Defaults::METADATA_ALL,
@@ -298,7 +298,7 @@ pub fn get_field_mapping(call: &Call) -> Reply {
     let patterns = split_list(call.arg("fields"));
     let mut answer = Map::new();
     for meta in select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::METADATA,

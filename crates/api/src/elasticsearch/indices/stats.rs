@@ -56,7 +56,7 @@ pub fn stats(call: &Call) -> Reply {
     call.params.bool("include_unloaded_segments", false)?;
     call.params.bool("forbid_closed_indices", true)?;
     let chosen = select(
-        call.store(),
+        call,
         call.optional_arg("index"),
         &call.params,
         Defaults::DOCUMENTS,

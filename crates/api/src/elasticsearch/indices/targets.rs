@@ -10,6 +10,7 @@ use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::documents::failure::index_closed;
 use crate::elasticsearch::errors::{ErrorKind, EsError};
 use crate::elasticsearch::params::{Params, split_list};
+use crate::elasticsearch::request::EsRequest;
 
 /// Parameters read by [`select`].
 pub const PARAMS: [&str; 3] = ["ignore_unavailable", "allow_no_indices", "expand_wildcards"];
@@ -69,17 +70,18 @@ pub fn candidates(indices: &[Arc<IndexMeta>]) -> Vec<Candidate> {
         .collect()
 }
 
-/// The indices that `expression` (`None`: all) and the request's parameters mean, by name.
+/// The indices that `expression` (`None`: all) and the request's parameters mean, by name, of those that the caller may see.
 ///
 /// # Errors
-/// 404 for a missing name, which it names after resolving its date math; 400 for a closed index or a bad parameter.
+/// 404 for a missing name, which it names after resolving its date math; 400 for a closed index or a bad parameter; 403 for a name
+/// outside of the caller's limits.
 pub fn select(
-    store: &Store,
+    request: &EsRequest,
     expression: Option<&str>,
     params: &Params,
     defaults: Defaults,
 ) -> Result<Vec<Arc<IndexMeta>>, EsError> {
-    let indices = store.indices();
+    let indices = request.visible_indices();
     let options = Options {
         ignore_unavailable: params.bool(PARAMS[0], defaults.ignore_unavailable)?,
         allow_no_indices: params.bool(PARAMS[1], true)?,
@@ -88,6 +90,11 @@ pub fn select(
         aliases: defaults.aliases,
     };
     let names = resolve_names(expression.unwrap_or_default())?;
+    if !options.ignore_unavailable {
+        request
+            .reach()
+            .authorise_expression(&request.state.store, &names)?;
+    }
     let chosen =
         selection::resolve(&names, &candidates(&indices), &options).map_err(
             |error| match error {
@@ -101,6 +108,7 @@ pub fn select(
                 }
             },
         )?;
+    request.authorise_indices(&chosen)?;
     Ok(indices
         .into_iter()
         .filter(|meta| chosen.binary_search(&meta.name).is_ok())
@@ -135,9 +143,11 @@ pub fn resolve_name(name: &str) -> Result<String, EsError> {
 /// A single index named by itself or by an alias that has only one.
 ///
 /// # Errors
-/// 404 when there is none, 400 when there are several or the index is closed.
-pub fn one(store: &Store, name: &str, shape: Shape) -> Result<Arc<IndexMeta>, EsError> {
+/// 404 when there is none, 400 when there are several or the index is closed, 403 when the caller may not touch it.
+pub fn one(request: &EsRequest, name: &str, shape: Shape) -> Result<Arc<IndexMeta>, EsError> {
     let name = resolve_name(name)?;
+    let store = &request.state.store;
+    request.reach().authorise_named(store, &name)?;
     if let Some(meta) = store.index(&name) {
         return open(meta);
     }

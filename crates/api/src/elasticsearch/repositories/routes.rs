@@ -109,12 +109,13 @@ pub async fn select(
     expression: Option<&str>,
 ) -> Result<Vec<RepositoryInfo>, EsError> {
     let shape = request.shape();
-    let all = request
+    let mut all = request
         .state
         .engine
         .repositories()
         .await
         .map_err(|error| from_engine(error, shape))?;
+    all.retain(|info| request.caller.sees_repository(&info.name));
     let items = expression.map(split_list).unwrap_or_default();
     if items.is_empty() || items == ["_all"] {
         return Ok(all);
@@ -138,6 +139,7 @@ pub async fn select(
             }
         }
         if !found && excluded.is_none() && !has_wildcard(pattern) {
+            request.authorise_repository(item)?;
             return Err(repository_missing(item));
         }
         wildcard_seen |= has_wildcard(pattern);
@@ -169,7 +171,7 @@ async fn delete(request: EsRequest) -> EsResult {
     let matching: Vec<String> = all
         .into_iter()
         .map(|info| info.name)
-        .filter(|other| matches(name, other))
+        .filter(|other| matches(name, other) && request.caller.sees_repository(other))
         .collect();
     if matching.is_empty() && name != "*" {
         return Err(repository_missing(name));

@@ -37,7 +37,7 @@ impl Scope {
         expression: Option<&str>,
         params: &Params,
     ) -> Result<Self, EsError> {
-        let indices = select(call.store(), expression, params, Defaults::DOCUMENTS)?;
+        let indices = select(call, expression, params, Defaults::DOCUMENTS)?;
         let names = resolve_names(expression.unwrap_or_default())?;
         let mut scope = Self {
             preferred: preferred(params.get("preference")),

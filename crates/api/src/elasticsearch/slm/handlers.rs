@@ -13,6 +13,7 @@ use crate::elasticsearch::params::split_list;
 use crate::elasticsearch::request::EsRequest;
 use crate::elasticsearch::response::EsResponse;
 use crate::elasticsearch::routes::{EsResult, Route, RouteTable};
+use crate::shared::policies::sees;
 
 const TIMEOUTS: &[&str] = &["master_timeout", "timeout"];
 
@@ -64,6 +65,8 @@ async fn put(request: EsRequest) -> EsResult {
         )));
     }
     let wanted = spec::spec(&body, settings::retention_schedule(store))?;
+    request.authorise_policy(&wanted)?;
+    authorise_existing(&request).await?;
     engine
         .put_policy(&PolicyKey::slm(id), wanted, Expected::Anything)
         .await
@@ -74,6 +77,16 @@ async fn put(request: EsRequest) -> EsResult {
     Ok(EsResponse::acknowledged())
 }
 
+/// Asks whether the caller may do this with the policy of the path, where there is one.
+async fn authorise_existing(request: &EsRequest) -> Result<(), EsError> {
+    let key = PolicyKey::slm(request.captured("policy"));
+    match request.state.engine.policy(&key).await {
+        Ok(policy) => request.authorise_policy(&policy.spec),
+        Err(EngineError::PolicyMissing { .. }) => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
 fn no_such_repository(name: &str) -> EsError {
     EsError::illegal_argument(format!("no such repository [{name}]"))
 }
@@ -82,10 +95,7 @@ async fn get(request: EsRequest) -> EsResult {
     request.params.check_timeouts()?;
     let wanted = request.captured_or_param("policy").map(split_list);
     let engine = &request.state.engine;
-    let all = engine
-        .policies(Some(OriginKind::Slm))
-        .await
-        .map_err(failed)?;
+    let all = visible(&request).await?;
     let found = match &wanted {
         None => all,
         Some(ids) => select(all, ids)?,
@@ -103,6 +113,17 @@ async fn get(request: EsRequest) -> EsResult {
         }
     }
     Ok(EsResponse::value(shown.into()))
+}
+
+/// The policies that the caller may see.
+async fn visible(request: &EsRequest) -> Result<Vec<Policy>, EsError> {
+    let engine = &request.state.engine;
+    let mut all = engine
+        .policies(Some(OriginKind::Slm))
+        .await
+        .map_err(failed)?;
+    all.retain(|policy| sees(&request.caller, &policy.spec));
+    Ok(all)
 }
 
 /// The policies of these ids. Ids of which there is none are passed over as long as one is found.
@@ -129,6 +150,7 @@ fn select(all: Vec<Policy>, ids: &[String]) -> Result<Vec<Policy>, EsError> {
 
 async fn delete(request: EsRequest) -> EsResult {
     request.params.check_timeouts()?;
+    authorise_existing(&request).await?;
     let id = request.captured("policy");
     let removed = request
         .state
@@ -146,6 +168,7 @@ async fn delete(request: EsRequest) -> EsResult {
 
 async fn execute(request: EsRequest) -> EsResult {
     request.params.check_timeouts()?;
+    authorise_existing(&request).await?;
     let id = request.captured("policy");
     let ticket = request.state.engine.run_policy(&PolicyKey::slm(id)).await;
     let ticket = ticket.map_err(|error| match error {
@@ -174,10 +197,7 @@ async fn stats(request: EsRequest) -> EsResult {
         .policy_totals(OriginKind::Slm)
         .await
         .map_err(failed)?;
-    let policies = engine
-        .policies(Some(OriginKind::Slm))
-        .await
-        .map_err(failed)?;
+    let policies = visible(&request).await?;
     let mut each = Vec::with_capacity(policies.len());
     for policy in policies {
         match engine.policy_state(&policy.key).await {

@@ -13,6 +13,7 @@ use crate::elasticsearch::pattern::matches;
 use crate::elasticsearch::request::EsRequest;
 use crate::elasticsearch::response::EsResponse;
 use crate::elasticsearch::routes::{EsResult, Route, RouteTable};
+use crate::shared::policies::sees;
 
 const ALL: &str = "/_plugins/_sm/policies";
 const ONE: &str = "/_plugins/_sm/policies/{policy}";
@@ -101,6 +102,10 @@ async fn put(
     let name = request.captured("policy");
     body::check_name(name)?;
     let spec = body::spec(name, &request.required_object()?)?;
+    request.authorise_policy(&spec)?;
+    if let Ok(policy) = request.state.engine.policy(&PolicyKey::sm(name)).await {
+        request.authorise_policy(&policy.spec)?;
+    }
     let engine = &request.state.engine;
     let put = engine
         .put_policy(&PolicyKey::sm(name), spec, expected)
@@ -137,6 +142,7 @@ async fn list(request: EsRequest) -> EsResult {
 
 async fn delete(request: EsRequest) -> EsResult {
     let policy = find(&request).await?;
+    request.authorise_policy(&policy.spec)?;
     let engine = &request.state.engine;
     engine.remove_policy(&policy.key).await.map_err(failed)?;
     Ok(EsResponse::value(render::deleted(&policy)))
@@ -174,6 +180,7 @@ async fn stop(request: EsRequest) -> EsResult {
 
 async fn enable(request: EsRequest, enabled: bool) -> EsResult {
     let policy = find(&request).await?;
+    request.authorise_policy(&policy.spec)?;
     request
         .state
         .engine
@@ -183,22 +190,33 @@ async fn enable(request: EsRequest, enabled: bool) -> EsResult {
     Ok(EsResponse::acknowledged())
 }
 
+/// The policies that the caller may see.
 async fn all(request: &EsRequest) -> Result<Vec<Policy>, EsError> {
     let engine = &request.state.engine;
-    engine.policies(Some(OriginKind::Sm)).await.map_err(failed)
+    let mut all = engine
+        .policies(Some(OriginKind::Sm))
+        .await
+        .map_err(failed)?;
+    all.retain(|policy| sees(&request.caller, &policy.spec));
+    Ok(all)
 }
 
-/// The policy named in the path.
+/// The policy named in the path, if the caller may see it.
 async fn find(request: &EsRequest) -> Result<Policy, EsError> {
     let key = PolicyKey::sm(request.captured("policy"));
     match request.state.engine.policy(&key).await {
-        Ok(policy) => Ok(policy),
+        Ok(policy) if sees(&request.caller, &policy.spec) => Ok(policy),
+        Ok(_) => Err(no_policy()),
         Err(EngineError::PolicyMissing { .. }) if all(request).await?.is_empty() => Err(no_index()),
-        Err(EngineError::PolicyMissing { .. }) => Err(ErrorKind::Status
-            .error("Snapshot management policy not found")
-            .with_status(404)),
+        Err(EngineError::PolicyMissing { .. }) => Err(no_policy()),
         Err(error) => Err(failed(error)),
     }
+}
+
+fn no_policy() -> EsError {
+    ErrorKind::Status
+        .error("Snapshot management policy not found")
+        .with_status(404)
 }
 
 /// Real servers make the index for policies with the first one.

@@ -13,6 +13,7 @@ use crate::elasticsearch::failures::{from_engine, from_selection, invalid_name};
 use crate::elasticsearch::fields;
 use crate::elasticsearch::request::EsRequest;
 use crate::elasticsearch::response::EsResponse;
+use crate::elasticsearch::restore::visible;
 use crate::elasticsearch::routes::EsResult;
 
 /// Largest `metadata` in bytes of JSON.
@@ -35,14 +36,18 @@ pub async fn create(request: EsRequest) -> EsResult {
     if !name.starts_with('<') {
         check_snapshot_name(name).map_err(|rule| invalid_name(repository, name, rule, shape))?;
     }
+    let candidates = visible(&request, candidates(&request.state.store));
+    if !wanted.options.ignore_unavailable {
+        request
+            .reach()
+            .authorise_expression(&request.state.store, &wanted.indices)?;
+    }
+    let indices = selection::resolve(&wanted.indices, &candidates, &wanted.options)
+        .map_err(from_selection)?;
+    request.authorise_indices(&indices)?;
     let create = CreateSnapshot {
         name: name.to_owned(),
-        indices: selection::resolve(
-            &wanted.indices,
-            &candidates(&request.state.store),
-            &wanted.options,
-        )
-        .map_err(from_selection)?,
+        indices,
         partial: wanted.partial,
         include_global_state: wanted.include_global_state,
         metadata: wanted.metadata,

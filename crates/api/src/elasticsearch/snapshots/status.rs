@@ -44,6 +44,7 @@ pub async fn status(request: EsRequest) -> EsResult {
         }
         _ => found = engine.running_snapshots(repository).await,
     }
+    found.retain(|status| request.caller.sees_repository(&status.info.repository));
     let indices = split_list(request.captured("index"));
     if !indices.is_empty() {
         keep_indices(&mut found, &indices, ignore_unavailable)?;

@@ -12,11 +12,13 @@ use super::types::{
     RetentionVerdict, RunFilter,
 };
 use super::{from_engine, names, to_engine};
+use crate::auth::{Action, Caller, Need};
 use crate::native::body::Body;
 use crate::native::jobs::accepted;
 use crate::native::problem::{Answer, Refusal};
 use crate::native::router::NativeState;
 use crate::native::types::{Job, Problem};
+use crate::shared::policies::{authorise, sees};
 
 /// Runs listed unless said otherwise.
 const USUAL_RUNS: usize = 50;
@@ -25,11 +27,14 @@ const MOST_RUNS: usize = 200;
 
 /// Lists all policies, those made through other APIs included.
 #[utoipa::path(get, path = "/api/v1/policies", tag = "policies", responses((status = 200, body = Policies)))]
-pub async fn list(State(state): State<NativeState>) -> Answer<Json<Policies>> {
+pub async fn list(State(state): State<NativeState>, caller: Caller) -> Answer<Json<Policies>> {
     let engine = &state.engine;
     let mut policies = Vec::new();
     let mut kinds: Vec<OriginKind> = Vec::new();
     for policy in engine.policies(None).await? {
+        if !sees(&caller, &policy.spec) {
+            continue;
+        }
         kinds.push(policy.key.origin.kind());
         match engine.policy_state(&policy.key).await {
             Ok(state) => policies.push(from_engine::policy(policy, state)),
@@ -52,7 +57,12 @@ pub async fn list(State(state): State<NativeState>) -> Answer<Json<Policies>> {
 #[utoipa::path(get, path = "/api/v1/policies/{policy}", tag = "policies",
     params(("policy" = String, Path, description = "Name of the policy; `slm%2FNAME` and so on for one made through another API")),
     responses((status = 200, body = Policy), (status = 404, body = Problem)))]
-pub async fn get(State(state): State<NativeState>, Path(id): Path<String>) -> Answer<Json<Policy>> {
+pub async fn get(
+    State(state): State<NativeState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer<Json<Policy>> {
+    ask(&state, &caller, Need::new(Action::Read, "policy:get"), &id).await?;
     show(&state, &id).await.map(Json)
 }
 
@@ -61,6 +71,7 @@ pub async fn get(State(state): State<NativeState>, Path(id): Path<String>) -> An
     responses((status = 200, body = Policy), (status = 201, body = Policy), (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn put(
     State(state): State<NativeState>,
+    caller: Caller,
     Path(id): Path<String>,
     Body(wanted): Body<PutPolicy>,
 ) -> Answer<(StatusCode, Json<Policy>)> {
@@ -78,6 +89,11 @@ pub async fn put(
         Some(version) => Expected::Version(version),
     };
     let spec = to_engine::spec(&key.name, wanted)?;
+    let need = Need::administer("policy:change");
+    authorise(&caller, need, &spec)?;
+    if let Ok(policy) = state.engine.policy(&key).await {
+        authorise(&caller, need, &policy.spec)?;
+    }
     let put = state.engine.put_policy(&key, spec, expected).await?;
     let status = if put.created {
         StatusCode::CREATED
@@ -92,8 +108,16 @@ pub async fn put(
     responses((status = 204), (status = 404, body = Problem)))]
 pub async fn remove(
     State(state): State<NativeState>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<StatusCode> {
+    ask(
+        &state,
+        &caller,
+        Need::new(Action::Administer, "policy:change"),
+        &id,
+    )
+    .await?;
     let removed = state.engine.remove_policy(&names::key(&id)).await;
     told(&state, &id, removed).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -104,8 +128,16 @@ pub async fn remove(
     responses((status = 200, body = Policy), (status = 404, body = Problem)))]
 pub async fn enable(
     State(state): State<NativeState>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<Json<Policy>> {
+    ask(
+        &state,
+        &caller,
+        Need::new(Action::Administer, "policy:change"),
+        &id,
+    )
+    .await?;
     switch(&state, &id, true).await
 }
 
@@ -114,8 +146,16 @@ pub async fn enable(
     responses((status = 200, body = Policy), (status = 404, body = Problem)))]
 pub async fn disable(
     State(state): State<NativeState>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<Json<Policy>> {
+    ask(
+        &state,
+        &caller,
+        Need::new(Action::Administer, "policy:change"),
+        &id,
+    )
+    .await?;
     switch(&state, &id, false).await
 }
 
@@ -133,8 +173,16 @@ async fn switch(state: &NativeState, id: &str, enabled: bool) -> Answer<Json<Pol
     responses((status = 202, body = Job), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn run(
     State(state): State<NativeState>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<(StatusCode, Json<Job>)> {
+    ask(
+        &state,
+        &caller,
+        Need::new(Action::Operate, "policy:run"),
+        &id,
+    )
+    .await?;
     let begun = state.engine.run_policy(&names::key(&id)).await;
     let ticket = told(&state, &id, begun).await?;
     accepted(&state, &ticket.job_id).await
@@ -145,9 +193,11 @@ pub async fn run(
     responses((status = 200, body = PolicyRuns), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub async fn runs(
     State(state): State<NativeState>,
+    caller: Caller,
     Path(id): Path<String>,
     filter: Result<Query<RunFilter>, QueryRejection>,
 ) -> Answer<Json<PolicyRuns>> {
+    ask(&state, &caller, Need::new(Action::Read, "policy:get"), &id).await?;
     let Query(filter) = filter?;
     let limit = filter.limit.unwrap_or(USUAL_RUNS).min(MOST_RUNS);
     let found = state.engine.policy_runs(&names::key(&id), limit).await;
@@ -162,9 +212,11 @@ pub async fn runs(
     responses((status = 200, body = RetentionPreview), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub async fn preview(
     State(state): State<NativeState>,
+    caller: Caller,
     Path(id): Path<String>,
     at: Result<Query<PreviewAt>, QueryRejection>,
 ) -> Answer<Json<RetentionPreview>> {
+    ask(&state, &caller, Need::new(Action::Read, "policy:get"), &id).await?;
     let Query(at) = at?;
     let now = || jiff::Timestamp::now().as_millisecond();
     let at_ms = at.at_ms.unwrap_or_else(now);
@@ -184,11 +236,31 @@ pub async fn preview(
     responses((status = 200, body = PolicyRun), (status = 404, body = Problem)))]
 pub async fn apply_retention(
     State(state): State<NativeState>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<Json<PolicyRun>> {
+    ask(
+        &state,
+        &caller,
+        Need::new(Action::Administer, "policy:change"),
+        &id,
+    )
+    .await?;
     let done = state.engine.run_retention(&names::key(&id)).await;
     let run: engine::PolicyRun = told(&state, &id, done).await?;
     Ok(Json(run.into()))
+}
+
+/// Asks whether the caller may do this with the policy; of one that it only looks at, the repository counts.
+async fn ask(state: &NativeState, caller: &Caller, need: Need<'_>, id: &str) -> Answer<()> {
+    let found = state.engine.policy(&names::key(id)).await;
+    let policy = told(state, id, found).await?;
+    if need.action == Action::Read {
+        caller.authorise(need.repository(&policy.spec.repository))?;
+    } else {
+        authorise(caller, need, &policy.spec)?;
+    }
+    Ok(())
 }
 
 /// The policy and how it does.

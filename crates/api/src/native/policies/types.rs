@@ -393,10 +393,10 @@ pub struct PolicyRun {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verified>,
     /// Snapshots it removed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub deleted: Vec<String>,
     /// Those it could not.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub undeleted: Vec<Undeleted>,
 }
 

@@ -1,5 +1,6 @@
 //! From the body's stream to the store and back.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use http_body_util::BodyExt;
@@ -8,6 +9,7 @@ use snapkeep_store::{Store, WriteKind, WriteOp, WriteOptions};
 use super::action::{Defaults, refuse_pipeline};
 use super::items::{Asked, Items};
 use super::reader::{Operation, Reader};
+use crate::elasticsearch::confine::Reach;
 use crate::elasticsearch::documents::write::{auto_create, refresh};
 use crate::elasticsearch::errors::EsError;
 use crate::elasticsearch::output::Format;
@@ -50,6 +52,25 @@ impl Batch {
         self.size_bytes += size_bytes;
     }
 
+    /// Takes out the operations on indices that the caller may not write to; gives for each operation why, if it is one.
+    fn take_refused(&mut self, store: &Store, reach: &Reach) -> Vec<Option<EsError>> {
+        let mut known: HashMap<String, Option<EsError>> = HashMap::new();
+        let refused: Vec<Option<EsError>> = self
+            .asked
+            .iter()
+            .map(|asked| {
+                let known = known.entry(asked.index.clone());
+                known
+                    .or_insert_with(|| reach.authorise_named(store, &asked.index).err())
+                    .clone()
+            })
+            .collect();
+        let mut flags = refused.iter();
+        self.ops
+            .retain(|_| flags.next().is_none_or(Option::is_none));
+        refused
+    }
+
     fn is_full(&self) -> bool {
         self.ops.len() >= BATCH_OPERATIONS || self.size_bytes >= BATCH_BYTES
     }
@@ -75,6 +96,7 @@ pub async fn bulk(mut request: EsRequest) -> EsResult {
         require_alias: request.params.bool("require_alias", false)?,
         pipeline: None,
     };
+    let reach = request.reach();
     let mut items = Items::new(shape, refresh(&request.params)?);
     let mut body = request.take_stream();
     let mut reader = Reader::new(defaults, shape);
@@ -90,34 +112,44 @@ pub async fn bulk(mut request: EsRequest) -> EsResult {
         while let Some(operation) = reader.next_operation()? {
             batch.add(operation);
             if batch.is_full() {
-                items = write(
-                    request.state.store.clone(),
-                    std::mem::take(&mut batch),
-                    items,
-                )
-                .await?;
+                let full = std::mem::take(&mut batch);
+                items = write(request.state.store.clone(), &reach, full, items).await?;
             }
         }
     }
     reader.finish()?;
-    items = write(request.state.store.clone(), batch, items).await?;
+    items = write(request.state.store.clone(), &reach, batch, items).await?;
     Ok(EsResponse::json(
         items.finish(started.elapsed().as_millis()),
     ))
 }
 
-async fn write(store: Store, batch: Batch, mut items: Items) -> Result<Items, EsError> {
+async fn write(
+    store: Store,
+    reach: &Reach,
+    mut batch: Batch,
+    mut items: Items,
+) -> Result<Items, EsError> {
     if batch.ops.is_empty() {
         return Ok(items);
     }
+    let reach = reach.clone();
     blocking(move || {
+        let refused = batch.take_refused(&store, &reach);
         // Checked for the whole batch: one name that may not be made keeps its companions from being made.
         let options = WriteOptions {
             auto_create: batch.ops.iter().all(|op| auto_create(&store, &op.index)),
         };
         let outcomes = store.write(batch.ops, &options);
-        for (asked, outcome) in batch.asked.iter().zip(outcomes) {
-            items.add(&store, asked, outcome);
+        let mut outcomes = outcomes.into_iter();
+        for (asked, refused) in batch.asked.iter().zip(refused) {
+            match refused {
+                Some(error) => items.refuse(asked, &error),
+                None => outcomes
+                    .next()
+                    .into_iter()
+                    .for_each(|outcome| items.add(&store, asked, outcome)),
+            }
         }
         Ok(items)
     })

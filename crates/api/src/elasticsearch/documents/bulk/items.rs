@@ -7,6 +7,7 @@ use snapkeep_store::{Store, StoreError, WriteOutcome, WriteResult};
 use super::action::ActionKind;
 use crate::elasticsearch::config::Shape;
 use crate::elasticsearch::documents::write::{copies, document_failure};
+use crate::elasticsearch::errors::EsError;
 
 /// Items collected so far.
 #[derive(Debug)]
@@ -81,9 +82,21 @@ impl Items {
         ));
     }
 
+    /// Adds the item of an operation that the caller may not do.
+    pub fn refuse(&mut self, asked: &Asked, error: &EsError) {
+        if !self.text.is_empty() {
+            self.text.push(',');
+        }
+        self.explain(asked.kind.name(), asked, error);
+    }
+
     fn failed(&mut self, name: &str, asked: &Asked, error: StoreError) {
-        self.has_errors = true;
         let error = document_failure(error, asked.source.as_ref(), self.shape);
+        self.explain(name, asked, &error);
+    }
+
+    fn explain(&mut self, name: &str, asked: &Asked, error: &EsError) {
+        self.has_errors = true;
         let status = error.status(self.shape).as_u16();
         let body = Value::Object(error.object(self.shape, true, false));
         let id = asked
