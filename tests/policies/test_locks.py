@@ -43,7 +43,7 @@ def test_no_api_deletes_it(server: Server) -> None:
     assert failure.value.status_code == 409 and failure.value.error == "snapshot_exception"
     assert "[main:keep] is locked until" in failure.value.body["error"]["reason"]
     with pytest.raises(TransportError):
-        OpenSearch(server.url).snapshot.delete("main", "keep")
+        OpenSearch(server.url).snapshot.delete(repository="main", snapshot="keep")
     assert "locked" in text(server, "snapshot", "rm", "main", "keep", code=1)
     assert "keep" in names(server)
 
@@ -81,7 +81,7 @@ def test_retention_goes_round_a_lock(server: Server) -> None:
     taken = [command(server, "policy", "run", "locking")["snapshot"] for _ in range(2)]
     assert all(info["locked_until_ms"] for info in snapshots(server.http) if info.get("policy") == "locking")
     done = command(server, "policy", "retain", "locking")
-    if taken[0]["name"] not in done.get("deleted", []):
+    if taken[0]["name"] not in done["deleted"]:
         assert server.http.delete(f"{REPOSITORY}/snapshots/{taken[0]['name']}").status == 409
     else:
         # Only when this machine took longer for two small snapshots than the lock lasts.

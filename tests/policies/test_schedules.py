@@ -148,7 +148,7 @@ def test_commands_that_fail_say_why(server: Server, arguments: tuple, code: int)
 
 def test_grandfather_father_son_in_a_preview(server: Server) -> None:
     """One of each day is kept: of snapshots taken within one day, the last."""
-    put(server, "gfs", retention={"keep": {"daily": 3}})
+    put(server, "gfs", retention={"keep": {"daily": 3}, "schedule": {"monthly": {"day": 1, "at": "00:00"}}})
     names = [command(server, "policy", "run", "gfs")["snapshot"]["name"] for _ in range(3)]
     verdicts = {verdict["snapshot"]: verdict for verdict in command(server, "policy", "preview", "gfs")["snapshots"]}
     assert verdicts[names[-1]]["keep"] is True

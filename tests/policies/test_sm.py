@@ -52,7 +52,7 @@ def test_without_policies_there_is_no_index_for_them(client: OpenSearch) -> None
     assert client.plugins.sm.get_policies() == {"policies": [], "total_policies": 0}
     for call in (client.plugins.sm.get_policy, client.plugins.sm.explain_policy, client.plugins.sm.start_policy, client.plugins.sm.delete_policy):
         with pytest.raises(NotFoundError) as failure:
-            call("nope")
+            call(policy_name="nope")
         assert failure.value.info["error"]["reason"] == "Snapshot management config index not found"
 
 
@@ -66,21 +66,21 @@ def test_a_policy_is_created_once_and_given_back(server: Server, client: OpenSea
     for key, value in DAILY.items():
         assert source[key] == value, key
     assert source["schedule"]["interval"]["unit"] == "Minutes" and source["enabled_time"] == source["last_updated_time"]
-    assert client.plugins.sm.get_policy("daily") == document
+    assert client.plugins.sm.get_policy(policy_name="daily") == document
     assert client.plugins.sm.get_policies() == {"policies": [document], "total_policies": 1}
     with pytest.raises(TransportError) as failure:
-        client.plugins.sm.create_policy("daily", body=DAILY)
+        client.plugins.sm.create_policy(policy_name="daily", body=DAILY)
     assert failure.value.status_code == 409 and failure.value.error == "version_conflict_engine_exception"
     assert failure.value.info["error"]["reason"] == "[daily-sm-policy]: version conflict, document already exists (current version [1])"
 
 
 def test_an_update_names_the_version_that_it_replaces(server: Server, client: OpenSearch) -> None:
-    before = client.plugins.sm.get_policy("daily")
+    before = client.plugins.sm.get_policy(policy_name="daily")
     version = {"if_seq_no": before["_seq_no"], "if_primary_term": before["_primary_term"]}
-    after = client.plugins.sm.update_policy("daily", body=changed("description", "changed"), params=version)
+    after = client.plugins.sm.update_policy(policy_name="daily", body=changed("description", "changed"), params=version)
     assert after["_version"] == 2 and after["_seq_no"] > before["_seq_no"] and after["sm_policy"]["description"] == "changed"
     with pytest.raises(TransportError) as failure:
-        client.plugins.sm.update_policy("daily", body=DAILY, params=version)
+        client.plugins.sm.update_policy(policy_name="daily", body=DAILY, params=version)
     assert failure.value.status_code == 409
     assert failure.value.info["error"]["reason"] == (
         "[daily-sm-policy]: version conflict, required seqNo [0], primary term [1]. current document has seqNo [1] and primary term [1]"
@@ -104,46 +104,46 @@ def test_an_update_names_the_version_that_it_replaces(server: Server, client: Op
 )
 def test_what_cannot_be_used_is_refused_in_the_words_of_real_servers(client: OpenSearch, path: str, value: object, reason: str) -> None:
     with pytest.raises(RequestError) as failure:
-        client.plugins.sm.create_policy("wrong", body=changed(path, value))
+        client.plugins.sm.create_policy(policy_name="wrong", body=changed(path, value))
     assert failure.value.error == "illegal_argument_exception" and failure.value.info["error"]["reason"] == reason
 
 
 def test_names_and_schedules_that_mean_nothing(client: OpenSearch) -> None:
     with pytest.raises(RequestError) as failure:
-        client.plugins.sm.create_policy("Wrong", body=DAILY)
+        client.plugins.sm.create_policy(policy_name="Wrong", body=DAILY)
     assert failure.value.info["error"]["reason"] == "Policy name must be lowercase."
     for key, value in (("expression", "whenever"), ("timezone", "Mars/Base")):
         with pytest.raises(RequestError) as failure:
-            client.plugins.sm.create_policy("wrong", body=changed(f"creation.schedule.cron.{key}", value))
+            client.plugins.sm.create_policy(policy_name="wrong", body=changed(f"creation.schedule.cron.{key}", value))
         assert value in failure.value.info["error"]["reason"]
     with pytest.raises(NotFoundError) as failure:
-        client.plugins.sm.get_policy("wrong")
+        client.plugins.sm.get_policy(policy_name="wrong")
     assert failure.value.info["error"]["reason"] == "Snapshot management policy not found"
 
 
 def test_policies_are_listed_in_pages(client: OpenSearch) -> None:
     for name in ("alpha", "beta"):
-        client.plugins.sm.create_policy(name, body=DAILY)
+        client.plugins.sm.create_policy(policy_name=name, body=DAILY)
     page = client.plugins.sm.get_policies(params={"size": 2, "sortField": "sm_policy.name", "sortOrder": "desc"})
     assert [document["sm_policy"]["name"] for document in page["policies"]] == ["daily", "beta"] and page["total_policies"] == 3
     found = client.plugins.sm.get_policies(params={"queryString": "*a"})
     assert [document["sm_policy"]["name"] for document in found["policies"]] == ["alpha", "beta"]
     for name in ("alpha", "beta"):
-        gone = client.plugins.sm.delete_policy(name)
+        gone = client.plugins.sm.delete_policy(policy_name=name)
         assert gone["result"] == "deleted" and gone["_id"] == f"{name}-sm-policy" and gone["_index"] == ".opendistro-ism-config"
 
 
 def test_explaining_starting_and_stopping(client: OpenSearch) -> None:
-    [shown] = client.plugins.sm.explain_policy("d*")["policies"]
+    [shown] = client.plugins.sm.explain_policy(policy_name="d*")["policies"]
     assert shown["name"] == "daily" and shown["enabled"] is True and shown["policy_primary_term"] == 1
     assert shown["creation"]["current_state"] == "CREATION_START" and shown["creation"]["trigger"]["time"] % 86_400_000 == 8 * 3_600_000
     assert shown["deletion"]["current_state"] == "DELETION_START"
-    assert client.plugins.sm.stop_policy("daily") == {"acknowledged": True}
-    assert client.plugins.sm.explain_policy("daily")["policies"][0]["enabled"] is False
-    assert client.plugins.sm.get_policy("daily")["sm_policy"]["enabled_time"] is None
-    assert client.plugins.sm.start_policy("daily") == {"acknowledged": True}
-    assert client.plugins.sm.get_policy("daily")["sm_policy"]["enabled"] is True
-    assert client.plugins.sm.explain_policy("zzz*") == {"policies": []}
+    assert client.plugins.sm.stop_policy(policy_name="daily") == {"acknowledged": True}
+    assert client.plugins.sm.explain_policy(policy_name="daily")["policies"][0]["enabled"] is False
+    assert client.plugins.sm.get_policy(policy_name="daily")["sm_policy"]["enabled_time"] is None
+    assert client.plugins.sm.start_policy(policy_name="daily") == {"acknowledged": True}
+    assert client.plugins.sm.get_policy(policy_name="daily")["sm_policy"]["enabled"] is True
+    assert client.plugins.sm.explain_policy(policy_name="zzz*") == {"policies": []}
 
 
 def test_a_run_is_named_after_its_policy_and_explained(server: Server, client: OpenSearch) -> None:
@@ -151,10 +151,10 @@ def test_a_run_is_named_after_its_policy_and_explained(server: Server, client: O
     name = job["subject"]
     assert re.fullmatch(r"daily-\d{4}-\d\d-\d\d-\d\d:\d\d-[a-z0-9]{8}", name)
     finished(server.http, "main", name)
-    shown = client.snapshot.get("main", name)["snapshots"][0]
+    shown = client.snapshot.get(repository="main", snapshot=name)["snapshots"][0]
     assert shown["state"] == "SUCCESS" and shown["metadata"] == {"any_key": "any_value", "sm_policy": "daily"}
     latest = wait_until(
-        "the run to be told", lambda: (found := client.plugins.sm.explain_policy("daily")["policies"][0]["creation"]).get("latest_execution") and found
+        "the run to be told", lambda: (found := client.plugins.sm.explain_policy(policy_name="daily")["policies"][0]["creation"]).get("latest_execution") and found
     )["latest_execution"]
     assert latest["status"] == "SUCCESS" and latest["info"] == {"message": f"Snapshot {name} creation end with state SUCCESS."}
 
@@ -162,24 +162,24 @@ def test_a_run_is_named_after_its_policy_and_explained(server: Server, client: O
 def test_the_usual_name_has_the_second_in_it(server: Server, client: OpenSearch) -> None:
     body = changed("snapshot_config", {"repository": "main"})
     del body["deletion"]
-    client.plugins.sm.create_policy("plain", body=body)
+    client.plugins.sm.create_policy(policy_name="plain", body=body)
     taken = command(server, "policy", "run", "sm/plain")["snapshot"]
     assert re.fullmatch(r"plain-\d{4}-\d\d-\d\dt\d\d:\d\d:\d\d-[a-z0-9]{8}", taken["name"])
-    assert client.plugins.sm.explain_policy("plain")["policies"][0]["deletion"] is None
+    assert client.plugins.sm.explain_policy(policy_name="plain")["policies"][0]["deletion"] is None
 
 
 def test_deletion_also_takes_what_matches_the_pattern(server: Server, client: OpenSearch) -> None:
-    client.snapshot.create("main", "external-1", params={"wait_for_completion": "true"})
+    client.snapshot.create(repository="main", snapshot="external-1", params={"wait_for_completion": "true"})
     body = changed("deletion.condition", {"max_count": 2, "min_count": 1})
     body["deletion"]["snapshot_pattern"] = "external-*"
     body["snapshot_config"] = {"repository": "main"}
-    client.plugins.sm.create_policy("tidy", body=body)
+    client.plugins.sm.create_policy(policy_name="tidy", body=body)
     for _ in range(2):
         command(server, "policy", "run", "sm/tidy")
     done = command(server, "policy", "retain", "sm/tidy")
     assert done["deleted"] == ["external-1"]
     assert len(of_policy(server.http, "sm/tidy")) == 2
-    latest = client.plugins.sm.explain_policy("tidy")["policies"][0]["deletion"]["latest_execution"]
+    latest = client.plugins.sm.explain_policy(policy_name="tidy")["policies"][0]["deletion"]["latest_execution"]
     assert latest["status"] == "SUCCESS" and "external-1" in latest["info"]["message"]
 
 

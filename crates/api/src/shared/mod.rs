@@ -2,4 +2,5 @@
 
 pub mod candidates;
 pub mod path;
+pub mod policies;
 pub mod units;
