@@ -58,10 +58,14 @@ async fn links(_: WvRequest) -> WvResult {
 async fn meta(request: WvRequest) -> WvResult {
     request.authorise(Need::read("read_cluster"))?;
     let config = &request.state.config;
+    let mut modules = json!({"backup-filesystem": {"backupsPath": config.backups_path}});
+    for (backend, repository) in &config.backends.repositories {
+        modules[format!("backup-{backend}")] = json!({"repository": repository});
+    }
     Ok(json!({
         "grpcMaxMessageSize": MAX_MESSAGE_BYTES,
         "hostname": config.hostname,
-        "modules": {"backup-filesystem": {"backupsPath": config.backups_path}},
+        "modules": modules,
         "version": config.version,
     })
     .into())

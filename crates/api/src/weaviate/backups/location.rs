@@ -15,7 +15,7 @@ use super::request::Place;
 /// The repository of the `filesystem` backend where none is configured.
 pub const DEFAULT_REPOSITORY: &str = "weaviate-filesystem";
 /// Its folder, below the first root of repositories.
-const DEFAULT_FOLDER: &str = "weaviate";
+pub const DEFAULT_FOLDER: &str = "weaviate";
 const FILESYSTEM: &str = "filesystem";
 /// Clients may say `backup-s3` or `s3`.
 const MODULE_PREFIX: &str = "backup-";

@@ -16,7 +16,7 @@ mod restore;
 mod selection;
 mod status;
 
-pub use location::{Backends, DEFAULT_REPOSITORY};
+pub use location::{Backends, DEFAULT_FOLDER, DEFAULT_REPOSITORY};
 
 use super::routes::RouteTable;
 
