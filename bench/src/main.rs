@@ -107,6 +107,8 @@ enum Command {
 }
 
 fn main() -> Result<()> {
+    // Only the first call has an effect, and this is it.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     match Arguments::parse().command {
         Command::Engine {
             dir,
