@@ -10,7 +10,7 @@ use snapkeep_store::collections::{ObjectId, ObjectVector};
 
 use super::text::{Vectors, parse_floats, parse_vector};
 use crate::weaviate::errors::WvError;
-use crate::weaviate::json::{go_kind, go_syntax_error};
+use crate::weaviate::json::{go_kind, go_syntax_error, parse};
 
 /// An object to write, decoded and not yet checked.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -276,8 +276,9 @@ fn decoded<'de, T: Deserialize<'de>>(body: &'de [u8], model: &str) -> Result<T, 
     match values.next() {
         Some(Ok(value)) => Ok(value),
         Some(Err(error)) if error.is_data() => {
-            let kind =
-                serde_json::from_slice::<Value>(body).map_or("array", |value| go_kind(&value));
+            // The typed reader complains of a type before it sees that the text is no JSON at all.
+            let value = parse(body, "body")?;
+            let kind = go_kind(&value);
             let text =
                 format!("json: cannot unmarshal {kind} into Go value of type models.{model}");
             Err(WvError::undecodable("body", text))
