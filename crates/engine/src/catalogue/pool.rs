@@ -1,5 +1,7 @@
 //! Connections and transactions.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -65,6 +67,16 @@ impl Catalogue {
             .collect();
         let options = AnyConnectOptions::from_str(&format!("sqlite://{escaped}?mode=rwc"))
             .map_err(failed("open"))?;
+        // Made here, so that only the owner may read it: it holds hashes of passwords. SQLite gives its other files the same permissions.
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(file)
+            .map_err(|cause| EngineError::Catalogue {
+                operation: "open".to_owned(),
+                cause: format!("{}: {cause}", file.display()),
+            })?;
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)
             .after_connect(|connection, _| {
