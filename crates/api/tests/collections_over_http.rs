@@ -402,7 +402,7 @@ async fn vectors_of_all_kinds_come_back_bit_by_bit() {
     let answer = server.query("{Get{Named(nearVector:{vector:[0.1,0,1] targetVectors:[\"a\"]}){_additional{vectors{a m}}}}}").await;
     assert_eq!(
         answer["data"]["Get"]["Named"][0]["_additional"]["vectors"]["m"],
-        json!([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+        json!([[1, 2, 3], [4, 5, 6]])
     );
 }
 

@@ -33,7 +33,7 @@ pub(super) fn resolve(request: &WvRequest, field: &Field) -> Result<Result<Value
     };
     let names = [class.meta.name.clone()];
     request.authorise(Need::read("read_data").resources(&names))?;
-    properties::check(&mut classes, &class.schema, field)?;
+    properties::check(request, &mut classes, &class.schema, field)?;
     let arguments = match Arguments::read(field, &class, &KNOWN)? {
         Ok(arguments) => arguments,
         Err(complaint) => return Ok(Err(complaint)),

@@ -7,14 +7,17 @@ use snapkeep_store::collections::{Object, ObjectHit};
 use super::Stop;
 use super::additional;
 use super::syntax::Field;
+use crate::auth::Need;
 use crate::weaviate::class::{ClassSchema, DataType, PropertySchema};
 use crate::weaviate::object::{Beacon, ClassCatalogue, beacons};
+use crate::weaviate::request::WvRequest;
 
 /// Most references that are followed from one object to the next.
 const MAX_HOPS: usize = 8;
 
-/// Checks the selection of a class, and of the classes it refers to.
+/// Checks the selection of a class, and of the classes it refers to; the caller must be allowed to read those, too.
 pub(super) fn check(
+    request: &WvRequest,
     classes: &mut ClassCatalogue<'_>,
     class: &ClassSchema,
     field: &Field,
@@ -22,10 +25,11 @@ pub(super) fn check(
     if field.selections.is_empty() {
         return Err(field.without_selection(&format!("[{}]", class.name)).into());
     }
-    check_parts(classes, class, &field.selections, 0)
+    check_parts(request, classes, class, &field.selections, 0)
 }
 
 fn check_parts(
+    request: &WvRequest,
     classes: &mut ClassCatalogue<'_>,
     class: &ClassSchema,
     parts: &[Field],
@@ -37,7 +41,7 @@ fn check_parts(
             "__typename" => {}
             name => match class.property(name) {
                 None => return Err(part.unknown_on(&class.name).into()),
-                Some(property) => check_property(classes, class, property, part, hops)?,
+                Some(property) => check_property(request, classes, class, property, part, hops)?,
             },
         }
     }
@@ -45,6 +49,7 @@ fn check_parts(
 }
 
 fn check_property(
+    request: &WvRequest,
     classes: &mut ClassCatalogue<'_>,
     class: &ClassSchema,
     property: &PropertySchema,
@@ -66,7 +71,9 @@ fn check_property(
                     }
                     .into());
                 };
-                check_parts(classes, &target.schema, inner, hops + 1)?;
+                let names = [target.meta.name.clone()];
+                request.authorise(Need::read("read_data").resources(&names))?;
+                check_parts(request, classes, &target.schema, inner, hops + 1)?;
             }
             Ok(())
         }
