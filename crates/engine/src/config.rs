@@ -26,6 +26,9 @@ pub struct EngineConfig {
     pub workers: usize,
     /// Operations that may be under way at one time.
     pub max_concurrent_operations: usize,
+    /// Whether policies run by themselves. Off for a process that does one thing and ends: what is due meanwhile is caught up by
+    /// the next one that has it on.
+    pub run_policies: bool,
     /// The time.
     pub clock: Clock,
 }
@@ -42,6 +45,7 @@ impl EngineConfig {
             memory_limit_bytes: 256 << 20,
             workers: 0,
             max_concurrent_operations: MAX_CONCURRENT_OPERATIONS,
+            run_policies: true,
             clock: Clock::system(),
         }
     }

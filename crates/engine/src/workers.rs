@@ -21,9 +21,11 @@ pub(crate) fn start(inner: &Arc<Inner>) {
         .spawn(inner, crate::audit::AuditWorker::default());
     inner.workers.spawn(inner, rescan::RescanWorker::default());
     inner.workers.spawn(inner, prune::PruneWorker::default());
-    inner
-        .workers
-        .spawn(inner, crate::policies::PolicyWorker::default());
+    if inner.config.run_policies {
+        inner
+            .workers
+            .spawn(inner, crate::policies::PolicyWorker::default());
+    }
 }
 
 impl Engine {

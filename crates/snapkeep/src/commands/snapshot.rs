@@ -311,9 +311,12 @@ fn list(found: &Snapshots) -> String {
         if names.len() > 3 {
             indices.push_str(&format!(" and {} more", names.len() - 3));
         }
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        let is_locked = snapshot.locked_until_ms.is_some_and(|until| until > now_ms);
+        let locked = if is_locked { ", locked" } else { "" };
         [
             snapshot.name.clone(),
-            word(snapshot.state).to_owned(),
+            format!("{}{locked}", word(snapshot.state)),
             time(snapshot.start_ms),
             took(snapshot),
             documents(snapshot).to_string(),

@@ -47,11 +47,25 @@ fn dialect(settings: &Settings, uuid: &str) -> ElasticsearchConfig {
 impl App {
     /// Takes the data folder and opens what is in it.
     pub async fn open(settings: &Settings) -> Result<Self, Failure> {
-        Self::open_in(DataDir::take(&settings.server.data_dir)?, settings).await
+        let dir = DataDir::take(&settings.server.data_dir)?;
+        let config = engine_config(&dir, settings);
+        Self::start(dir, settings, config).await
     }
 
-    /// Opens what is in a folder that this process already has.
+    /// Opens what is in a folder that this process already has, for one command: policies do not run by themselves meanwhile.
     pub async fn open_in(dir: DataDir, settings: &Settings) -> Result<Self, Failure> {
+        let config = EngineConfig {
+            run_policies: false,
+            ..engine_config(&dir, settings)
+        };
+        Self::start(dir, settings, config).await
+    }
+
+    async fn start(
+        dir: DataDir,
+        settings: &Settings,
+        config: EngineConfig,
+    ) -> Result<Self, Failure> {
         let store_dir = dir.path().join("store");
         let identity = dialect(settings, "");
         let options = StoreOptions {
@@ -74,7 +88,7 @@ impl App {
             );
         }
         let driver = Arc::new(StoreDriver::new(store.clone()));
-        let engine = Engine::start(engine_config(&dir, settings), driver)
+        let engine = Engine::start(config, driver)
             .await
             .map_err(start_failure)?;
         Ok(Self {

@@ -9,13 +9,17 @@ use crate::exit::Failure;
 
 /// Shown below the help.
 pub const EXAMPLES: &str = r#"Examples:
-  snapkeep policy add nightly --repository my_backup --daily 01:30 --time-zone Europe/Berlin --max-age 30d --min-count 5
-  snapkeep policy add orders --repository my_backup --every 15m --index 'orders-*' --keep-hourly 24 --keep-daily 7 --keep-monthly 12
-  snapkeep policy add legal --repository vault --monthly 1@03:00 --lock 3650d --verify-sample 5%
-  snapkeep policy add weekly --repository my_backup --weekly sat,sun@04:00 --verify-full '0 0 5 1 * ?'
-  snapkeep policy add manual --repository my_backup                  Runs only when asked to: snapkeep policy run manual
+  snapkeep policy add nightly --repository my_backup --daily 01:30 --max-age 30d --min-count 5
+  snapkeep policy add orders --repository my_backup --every 15m --index 'orders-*' \
+      --keep-hourly 24 --keep-daily 7 --keep-monthly 12
+  snapkeep policy add legal --repository vault --monthly 1@03:00 --time-zone Europe/Berlin \
+      --lock 3650d --verify-sample 5%
+  snapkeep policy add weekly --repository my_backup --weekly sat,sun@04:00 \
+      --verify-full '0 0 5 1 * ?'
+  snapkeep policy add manual --repository my_backup     Runs only when asked to
 
-Replacing a policy takes all flags anew: what is not given is not kept. `snapkeep policy preview` tells what retention would remove."#;
+Replacing a policy takes all flags anew: what is not given is not kept.
+`snapkeep policy preview NAME` tells what retention would remove."#;
 
 /// Flags of `snapkeep policy add`.
 #[derive(Debug, clap::Args)]

@@ -29,12 +29,19 @@ pub fn added(policy: &Policy) -> String {
     )
 }
 
-/// When it runs next.
+/// When it runs next, as a sentence.
 pub fn next(policy: &Policy) -> String {
     match policy.state.next_run_ms {
         Some(next) => format!("next run {}", time(next)),
-        None if !policy.enabled => "disabled: it does not run by itself".to_owned(),
-        None => "it does not run by itself".to_owned(),
+        None => format!("next run: {}", next_time(policy)),
+    }
+}
+
+fn next_time(policy: &Policy) -> String {
+    match policy.state.next_run_ms {
+        Some(next) => time(next),
+        None if !policy.enabled => "none, it is disabled".to_owned(),
+        None => "none, it does not run by itself".to_owned(),
     }
 }
 
@@ -96,7 +103,7 @@ pub fn details(policy: &Policy) -> String {
         format!("policy        {}", policy.id),
         format!("repository    {}", policy.repository),
         format!("schedule      {}", policy.schedule_text),
-        format!("next          {}", next(policy)),
+        format!("next run      {}", next_time(policy)),
         format!("indices       {}", names(&policy.indices)),
     ];
     if !policy.collections.is_empty() {
@@ -281,6 +288,8 @@ fn state(state: RunState) -> &'static str {
 
 fn cause(run: &PolicyRun) -> String {
     match (run.scheduled_ms, run.missed) {
+        // Mostly because a snapshot was taken; who asked is not recorded.
+        (None, _) if run.kind == RunKind::Retention => "-".to_owned(),
         (None, _) => "asked for".to_owned(),
         (Some(_), 0) => "schedule".to_owned(),
         (Some(_), missed) => format!("schedule, {missed} missed"),
