@@ -107,7 +107,9 @@ impl Engine {
         let keeper = Keeper::load(&catalogue, config.data_dir.clone()).await?;
         let runtime = Handle::current();
         let inner = Arc::new(Inner {
-            vaults: Vaults::new(password, &config, runtime.clone()),
+            vaults: Vaults::new(password, &config).map_err(|cause| {
+                EngineError::Internal(format!("cannot start threads for transfers: {cause}"))
+            })?,
             driver,
             keeper,
             audit: AuditLog::new(&config.data_dir),

@@ -13,7 +13,7 @@ use snapkeep_vault::storage::{
     Direction, ObjectStorage, RateLimits, Storage, StorageError, StorageErrorKind, Throttled,
 };
 use snapkeep_vault::{CancelFlag, Password, Repository, RepositoryOptions, VaultError};
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 
 use super::FsSettings;
@@ -27,6 +27,42 @@ use crate::error::{CreationFailure, EngineError};
 const ACTIVE_SNAPSHOTS: usize = 2;
 /// Restores from one repository that are read at the same time.
 const ACTIVE_RESTORES: usize = 2;
+
+/// How far backups and checks step back behind requests, as `nice` counts: beside two busy clients on two cores they get a tenth,
+/// on idle cores everything.
+const WORKER_NICENESS: u8 = 10;
+/// Threads that drive transfers; what blocks in them has more.
+const IO_THREADS: usize = 2;
+
+/// The runtime of all transfers from and to repositories. It is apart from that of requests, because threads that work for a backup
+/// start threads here, which then step back as they do.
+struct IoRuntime {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl IoRuntime {
+    fn new() -> std::io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(IO_THREADS)
+            .thread_name("vault-io")
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+}
+
+impl Drop for IoRuntime {
+    fn drop(&mut self) {
+        // An engine may be dropped by async code, which must not wait.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
 
 /// A repository that is open.
 #[derive(Debug)]
@@ -96,7 +132,7 @@ type Slot = Arc<Mutex<Option<Arc<OpenVault>>>>;
 pub(crate) struct Vaults {
     password: Password,
     options: RepositoryOptions,
-    runtime: Handle,
+    io: IoRuntime,
     /// One place may be opened by one thread at a time, different places at the same time.
     slots: Mutex<HashMap<PathBuf, Slot>>,
     /// Why registrations could not be opened last time, by name.
@@ -109,21 +145,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Vaults {
-    pub(crate) fn new(password: Password, config: &EngineConfig, runtime: Handle) -> Self {
+    pub(crate) fn new(password: Password, config: &EngineConfig) -> std::io::Result<Self> {
         let options = RepositoryOptions {
             cache_dir: Some(config.data_dir.join("cache")),
             memory_limit_bytes: config.memory_limit_bytes,
             workers: config.workers,
+            niceness: WORKER_NICENESS,
             ..RepositoryOptions::default()
         };
-        Self {
+        Ok(Self {
             password,
             options,
-            runtime,
+            io: IoRuntime::new()?,
             slots: Mutex::default(),
             troubles: Mutex::default(),
             prune_requests: Mutex::default(),
-        }
+        })
     }
 
     /// The password of this server.
@@ -192,7 +229,7 @@ impl Vaults {
             }
             std::fs::create_dir_all(location).map_err(|error| io_failure(&error))?;
         }
-        let files = ObjectStorage::local(location, self.runtime.clone())
+        let files = ObjectStorage::local(location, self.io.handle.clone())
             .map_err(|error| unreachable(&error.into()))?;
         let files: Arc<dyn Storage> = Arc::new(files);
         let limits = Arc::new(RateLimits::new(

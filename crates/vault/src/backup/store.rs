@@ -10,6 +10,7 @@ use super::zeros::{ZERO_BLOB_BYTES, ZEROS, zero_blob_id};
 use crate::error::VaultError;
 use crate::format::BlobKind;
 use crate::ids::BlobId;
+use crate::repository::step_back;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -171,9 +172,13 @@ pub(super) fn store_files(
     let mut stored = if thread_count <= 1 {
         work(session, &claims).unwrap_or_default()
     } else {
+        let work_behind_others = || {
+            step_back(session.repository.options().niceness);
+            work(session, &claims)
+        };
         let results: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..thread_count)
-                .map(|_| scope.spawn(|| work(session, &claims)))
+                .map(|_| scope.spawn(work_behind_others))
                 .collect();
             threads
                 .into_iter()

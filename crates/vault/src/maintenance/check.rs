@@ -9,7 +9,7 @@ use crate::error::{Part, VaultError};
 use crate::format::pack::TRAILER_BYTES;
 use crate::format::{BlobKind, IndexPack, NodeKind, OVERHEAD_BYTES, PackEntry, Tree};
 use crate::ids::{BlobId, PackId, SnapshotId};
-use crate::repository::Repository;
+use crate::repository::{Repository, step_back};
 use crate::storage::FileKind;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::collections::{HashMap, HashSet};
@@ -311,7 +311,14 @@ impl Check<'_> {
         };
         std::thread::scope(|scope| {
             let count = repository.options().worker_count().min(packs.len());
-            let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+            let niceness = repository.options().niceness;
+            let work_behind_others = move || {
+                step_back(niceness);
+                work()
+            };
+            let workers: Vec<_> = (0..count)
+                .map(|_| scope.spawn(work_behind_others))
+                .collect();
             for worker in workers {
                 let crashed = |_| VaultError::Internal("verifying a pack panicked".to_owned());
                 worker.join().map_err(crashed)??;

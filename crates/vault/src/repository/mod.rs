@@ -18,6 +18,7 @@ mod writers;
 pub use handle::{Repository, Warning};
 pub use keys::KeyInfo;
 pub use locks::{LockInfo, RepositoryLock};
+pub(crate) use options::step_back;
 pub use options::{DEFAULT_MEMORY_LIMIT_BYTES, DEFAULT_UPLOADS, RepositoryOptions};
 pub use progress::BackupProgress;
 pub use writers::{WriterInfo, Writers};

@@ -19,6 +19,10 @@ pub struct RepositoryOptions {
     pub memory_limit_bytes: u64,
     /// Threads that compress or decompress; 0 = one a core.
     pub workers: usize,
+    /// How far the threads that read, compress and hash for a backup or a check step back behind others: 0 to 19, as `nice` counts.
+    /// Such a thread may call the storage, whose own threads are then started with the same priority: where others use the runtime
+    /// of that storage too, leave this at 0.
+    pub niceness: u8,
     /// Packs that are uploaded at the same time.
     pub uploads: usize,
     /// Name of this machine in lock files. Locks of this name whose process is gone are removed at open.
@@ -35,6 +39,7 @@ impl Default for RepositoryOptions {
             cache_dir: None,
             memory_limit_bytes: DEFAULT_MEMORY_LIMIT_BYTES,
             workers: 0,
+            niceness: 0,
             uploads: DEFAULT_UPLOADS,
             hostname: machine_name(),
             username: "snapkeep".to_owned(),
@@ -50,6 +55,15 @@ impl RepositoryOptions {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             count => count,
         }
+    }
+}
+
+/// Lets the calling thread step back behind others. It stays like that, and so are threads that it starts.
+pub(crate) fn step_back(niceness: u8) {
+    if niceness > 0
+        && let Err(error) = rustix::process::nice(i32::from(niceness))
+    {
+        tracing::debug!(%error, "the priority of a thread could not be lowered");
     }
 }
 
