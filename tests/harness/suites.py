@@ -52,6 +52,9 @@ SUITES = (
     Suite("clients", "elasticsearch-py 8 and opensearch-py: snapshot, restore, status, cancel, documents compared", 300, ("binary",)),
     Suite("policies", "schedules, retention and locks: SLM, snapshot management, native API and commands", 600, ("binary",)),
     Suite("security", "credentials, roles and limits, TLS, failed attempts and the audit log", 600, ("binary",)),
+    Suite("huawei", "Huawei CSS: the requests of the source document, the unmodified SDK, every row of the table of errors", 300, ("binary",)),
+    Suite("alibaba", "Alibaba: automatic snapshots by schedule, the unmodified SDK, reference repositories", 300, ("binary",)),
+    Suite("weaviate", "collections: the Python client's own backup tests, round trips to the last bit, increments, writers, cancels, kills", 600, ("binary", "weaviate-client")),
     Suite("curator", "elasticsearch-curator 8: snapshot, restore and delete_snapshots actions", 300, ("binary",)),
     Suite("restic", "interoperability with stock restic, both ways", 300, ("binary", "restic")),
     Suite("crash", "kill -9 at random points of snapshot, restore, delete and prune, and of backups of collections", 900, ("binary", "restic")),
@@ -100,7 +103,16 @@ def provide_opensearch() -> None:
         raise Unavailable(str(reason)) from reason
 
 
-PROVIDERS = {"binary": provide_binary, "restic": provide_restic, "opensearch": provide_opensearch}
+def provide_weaviate_client() -> None:
+    from harness.weaviate_client import ClientUnavailable, prepare
+
+    try:
+        prepare()
+    except ClientUnavailable as reason:
+        raise Unavailable(str(reason)) from reason
+
+
+PROVIDERS = {"binary": provide_binary, "restic": provide_restic, "opensearch": provide_opensearch, "weaviate-client": provide_weaviate_client}
 
 
 class Needs:
