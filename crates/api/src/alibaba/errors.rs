@@ -104,7 +104,9 @@ impl From<EngineError> for AlibabaError {
             | E::SnapshotExists { .. }
             | E::TooManyOperations { .. }
             | E::RepositoryInUse { .. } => Fault::InstanceActivating,
-            E::PolicyInvalid { .. } | E::RepositoryReadonly { .. } => Fault::InvalidParameter,
+            E::PolicyInvalid { .. }
+            | E::RepositoryReadonly { .. }
+            | E::RepositoryCreation { .. } => Fault::InvalidParameter,
             E::RepositoryMissing { .. } => Fault::RepositoryNotFound,
             E::ShuttingDown => Fault::Unavailable,
             _ => Fault::Internal,

@@ -1,7 +1,7 @@
 //! Reference repositories: what another instance's automatic snapshots lie in, read-only, as `aliyun_snapshot_from_<source>`.
 //!
 //! Servers that share the first repository root find each other's repositories there. One that was encrypted with another password
-//! is listed as unavailable until that password is added to it (`snapkeep key add`).
+//! is refused until this server's has been added to it (`snapkeep key add`).
 
 use serde_json::{Value, json};
 use snapkeep_engine::{EngineError, RepositorySpec};
@@ -88,7 +88,9 @@ pub async fn delete(call: Call, instance: &str) -> AlibabaResult {
 /// `GET …/alternative-snapshot-repos`: what could be added; with `alreadySetItems` (the default) also what has been.
 pub async fn alternatives(call: Call, instance: &str) -> AlibabaResult {
     call.authorise(instance, Need::read("ListAlternativeSnapshotRepos"))?;
-    let with_set = match call.parameter("alreadySetItems").as_deref() {
+    // The Python SDK writes `False`.
+    let given = call.parameter("alreadySetItems");
+    let with_set = match given.map(|text| text.to_ascii_lowercase()).as_deref() {
         None | Some("true") => true,
         Some("false") => false,
         Some(_) => {

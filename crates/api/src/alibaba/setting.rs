@@ -11,6 +11,7 @@ use super::call::{AlibabaResult, Answer, Call};
 use super::errors::{AlibabaError, Fault};
 use super::state::{AlibabaState, REPOSITORY};
 use crate::auth::Need;
+use crate::shared::policies;
 
 /// When snapshots are taken unless the client says otherwise.
 const DEFAULT_QUARTZ: &str = "0 0 01 ? * * *";
@@ -152,19 +153,22 @@ async fn current(state: &AlibabaState, instance: &str) -> Result<Option<Policy>,
 }
 
 /// Makes the policy of an instance if it has none, switched off.
-pub async fn ensure(state: &AlibabaState, instance: &str) -> Result<(), AlibabaError> {
-    if current(state, instance).await?.is_none() {
-        put(state, instance, &AutoSnapshot::default()).await?;
+pub async fn ensure(call: &Call, instance: &str, need: Need<'_>) -> Result<(), AlibabaError> {
+    match current(&call.state, instance).await? {
+        None => put(call, instance, &AutoSnapshot::default(), need).await,
+        Some(policy) => Ok(policies::authorise(&call.caller, need, &policy.spec)?),
     }
-    Ok(())
 }
 
 async fn put(
-    state: &AlibabaState,
+    call: &Call,
     instance: &str,
     wanted: &AutoSnapshot,
+    need: Need<'_>,
 ) -> Result<(), AlibabaError> {
+    let state = &call.state;
     let spec = wanted.spec(instance, &state.config.time_zone)?;
+    policies::authorise(&call.caller, need, &spec)?;
     state.repository(instance).await?;
     state
         .engine
@@ -217,12 +221,13 @@ async fn change(call: Call, instance: &str, need: Need<'_>) -> Result<AutoSnapsh
     let wanted = AutoSnapshot::read(&call.object()?, &before)?;
     quartz(&wanted.quartz_regex, &state.config.time_zone)?;
     if before.enable && !wanted.enable {
+        ensure(&call, instance, need).await?;
         let last = state.engine.run_policy(&state.policy_key(instance)).await;
         if let Err(error) = last {
             tracing::warn!(instance, %error, "automatic snapshots end without a last one");
         }
     }
-    put(state, instance, &wanted).await?;
+    put(&call, instance, &wanted, need).await?;
     Ok(wanted)
 }
 

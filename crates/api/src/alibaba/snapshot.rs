@@ -18,7 +18,7 @@ pub async fn create(call: Call, instance: &str) -> AlibabaResult {
     }
     let begun = async {
         let _turn = state.turn.lock().await;
-        setting::ensure(state, instance).await?;
+        setting::ensure(&call, instance, need).await?;
         state.engine.run_policy(&state.policy_key(instance)).await?;
         Ok(Answer::Capital(json!(true)))
     };

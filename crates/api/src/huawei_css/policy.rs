@@ -16,6 +16,7 @@ use super::setting::Setting;
 use super::snapshots::Origin;
 use super::state::HuaweiState;
 use crate::auth::Need;
+use crate::shared::policies;
 
 const DAY_MS: i64 = 86_400_000;
 const DEFAULT_PREFIX: &str = "snapshot";
@@ -170,11 +171,15 @@ async fn current(state: &HuaweiState) -> Result<Option<Policy>, CssError> {
 }
 
 /// Puts a policy, or switches it off.
-pub async fn apply(state: &HuaweiState, setting: &Setting, wanted: Wanted) -> Result<(), CssError> {
+pub async fn apply(call: &Call, setting: &Setting, wanted: Wanted) -> Result<(), CssError> {
+    let state = &call.state;
     match wanted {
         Wanted::On(terms) => {
             let bucket = setting.repository(state).await?.name;
-            let (frequency, spec) = terms.spec(&bucket)?;
+            let (frequency, mut spec) = terms.spec(&bucket)?;
+            spec.selection.include_global_state = !call.caller.has_resource_limits();
+            let need = Need::administer("css:cluster:createAutoCreatePolicy");
+            policies::authorise(&call.caller, need.project(call.project()), &spec)?;
             let key = state.policy_key(frequency);
             state
                 .engine
@@ -250,7 +255,7 @@ pub async fn close(call: Call) -> CssResult {
     let _turn = state.turn.lock().await;
     let setting = Setting::load_enabled(state).await?;
     call.authorise(need.repository(&setting.bucket))?;
-    apply(state, &setting, Wanted::Off { delete: false }).await?;
+    apply(&call, &setting, Wanted::Off { delete: false }).await?;
     Ok(Answer::empty())
 }
 
@@ -266,7 +271,7 @@ async fn change(
     let _turn = state.turn.lock().await;
     let mut setting = Setting::load_enabled(state).await?;
     call.authorise(Need::administer(what).repository(&setting.bucket))?;
-    apply(state, &setting, wanted).await?;
+    apply(&call, &setting, wanted).await?;
     setting.remember(state, &cluster).await?;
     Ok(Answer::empty())
 }

@@ -198,7 +198,7 @@ pub async fn put(call: Call) -> CssResult {
     after.remember(state, &cluster).await?;
     drop(turn);
     if let Some(wanted) = wanted_policy {
-        policy::apply(state, &after, wanted).await?;
+        policy::apply(&call, &after, wanted).await?;
     } else if before.bucket != after.bucket {
         policy::follow_bucket(state, &after).await?;
     }

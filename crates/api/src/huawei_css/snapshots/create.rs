@@ -52,7 +52,7 @@ pub async fn create(call: Call) -> CssResult {
     let state = &call.state;
     let _turn = state.turn.lock().await;
     let mut setting = Setting::load_enabled(state).await?;
-    let indices = resolve(state, &wanted.indices).await?;
+    let indices = resolve(&call, &wanted.indices).await?;
     call.authorise(
         Need::operate(what)
             .repository(&setting.bucket)
@@ -69,7 +69,8 @@ pub async fn create(call: Call) -> CssResult {
         name: wanted.name,
         indices,
         partial: true,
-        include_global_state: true,
+        // Templates and settings concern indices of all names.
+        include_global_state: !call.caller.has_resource_limits(),
         metadata: Some(origin.metadata()),
         ..CreateSnapshot::default()
     };
@@ -85,14 +86,15 @@ pub async fn create(call: Call) -> CssResult {
     Ok(Answer::created(json!({ "backup": show(&info, around) })))
 }
 
-/// The indices that an expression means now. A name without `*` must exist: a snapshot without it would be no backup of it.
-async fn resolve(state: &HuaweiState, expression: &str) -> Result<Vec<String>, CssError> {
+/// The indices that an expression means now, of those that the caller may see. A name without `*` must exist: a snapshot without it would be no backup of it.
+async fn resolve(call: &Call, expression: &str) -> Result<Vec<String>, CssError> {
     let options = Options {
         expand: Expand::ALL,
         ..Options::default()
     };
-    let store = state.store.clone();
-    let all = blocking(move || candidates::of_store(&store)).await?;
+    let store = call.state.store.clone();
+    let mut all = blocking(move || candidates::of_store(&store)).await?;
+    all.retain(|candidate| call.caller.sees_resource(&candidate.name));
     selection::resolve(&[expression], &all, &options).map_err(|error| match error {
         SelectionError::Missing(name) => {
             Fault::InvalidParameter.because(format!("indices is invalid: no such index [{name}]"))

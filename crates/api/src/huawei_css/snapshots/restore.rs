@@ -7,7 +7,7 @@ use snapkeep_store::{IndexState, Store};
 
 use super::create::refuse_when_busy;
 use super::list::find;
-use crate::auth::Need;
+use crate::auth::{Caller, Need};
 use crate::huawei_css::call::{Answer, Call, CssResult};
 use crate::huawei_css::errors::{CssError, Fault};
 use crate::huawei_css::fields::Fields;
@@ -56,8 +56,10 @@ impl Wanted {
     }
 
     /// The indices of a snapshot that are meant. Indices that miss shards come along with a wildcard only if they are whole.
-    fn resolve(&self, info: &SnapshotInfo) -> Result<Vec<String>, CssError> {
-        let all = candidates::of_snapshot(info);
+    /// What the caller may not see is as if it were not there.
+    fn resolve(&self, info: &SnapshotInfo, caller: &Caller) -> Result<Vec<String>, CssError> {
+        let mut all = candidates::of_snapshot(info);
+        all.retain(|candidate| caller.sees_resource(&candidate.name));
         let mut names =
             selection::resolve(&[&self.indices], &all, &Options::default()).map_err(|error| {
                 let (SelectionError::Missing(name) | SelectionError::Closed(name)) = error;
@@ -120,7 +122,7 @@ pub async fn restore(call: Call, id: &str) -> CssResult {
     if state.is_being_deleted(&info.uuid) {
         return Err(Fault::BeingDeleted.because(info.name));
     }
-    let indices = wanted.resolve(&info)?;
+    let indices = wanted.resolve(&info, &call.caller)?;
     let targets = wanted.targets(&indices)?;
     let names: Vec<String> = targets.iter().map(|(_, target)| target.clone()).collect();
     call.authorise(
@@ -299,7 +301,7 @@ mod tests {
         let resolve = |indices: &str| {
             wanted(&format!(r#"{{"targetCluster":"c","indices":"{indices}"}}"#))
                 .unwrap()
-                .resolve(&info)
+                .resolve(&info, &Caller::local_admin())
         };
         assert_eq!(resolve("").unwrap(), ["a"]);
         assert_eq!(resolve("*").unwrap(), ["a"]);
@@ -316,8 +318,8 @@ mod tests {
             ..ShardFailure::default()
         });
         let all = wanted(r#"{"targetCluster":"c"}"#).unwrap();
-        assert_eq!(all.resolve(&info).unwrap(), ["a"]);
+        assert_eq!(all.resolve(&info, &Caller::local_admin()).unwrap(), ["a"]);
         let named = wanted(r#"{"targetCluster":"c","indices":"b"}"#).unwrap();
-        assert_eq!(named.resolve(&info).unwrap(), ["b"]);
+        assert_eq!(named.resolve(&info, &Caller::local_admin()).unwrap(), ["b"]);
     }
 }
