@@ -2,6 +2,7 @@
 //!
 //! All calls block; all types may be used from many threads at once.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::{ControlFlow, Range};
 
@@ -114,10 +115,12 @@ pub trait DocumentDriver: Send + Sync + Debug {
     fn begin_restore(&self, index: RestoreIndex) -> Result<Box<dyn Restoration>, DriverError>;
 
     /// Begins to make (or to replace) collections, all of them or none. Nothing of them is usable before
-    /// [`CollectionsRestoration::finish`]; dropping it leaves everything as it was.
+    /// [`CollectionsRestoration::finish`]; dropping it leaves everything as it was. `renamed` gives the new names by the old ones:
+    /// references to the old are led to the new. Proofs are compared before that.
     fn begin_collections_restore(
         &self,
         collections: Vec<RestoreCollection>,
+        renamed: &BTreeMap<String, String>,
     ) -> Result<Box<dyn CollectionsRestoration>, DriverError>;
 
     /// Takes over a global state as given by [`Capture::global_state`]: replaces settings, merges templates by name.

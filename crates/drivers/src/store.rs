@@ -132,10 +132,12 @@ impl DocumentDriver for StoreDriver {
     fn begin_collections_restore(
         &self,
         collections: Vec<RestoreCollection>,
+        renamed: &BTreeMap<String, String>,
     ) -> Result<Box<dyn CollectionsRestoration>, DriverError> {
         Ok(Box::new(collections::begin_restore(
             &self.store,
             collections,
+            renamed,
         )?))
     }
 

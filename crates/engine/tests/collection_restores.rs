@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::collections::{
-    backup_request, collections_renamed, collections_request, id, plain_object,
+    Objects, backup_request, collections_renamed, collections_request, id, plain_object,
 };
-use common::{World, world};
+use common::{World, object, world};
 use serde_json::json;
 use snapkeep_engine::{
     EngineError, JobState, OnConflict, RepositorySpec, RestoreProblem, RestoreRequest, RestoreRun,
     RestoreStage, RestoreState, SnapshotState,
 };
-use snapkeep_store::collections::NewObject;
+use snapkeep_store::collections::{CollectionSpec, NewObject};
 
 fn objects(range: std::ops::Range<u64>, dims: usize) -> Vec<NewObject> {
     range.map(|number| plain_object(number, dims)).collect()
@@ -159,6 +159,103 @@ async fn names_are_checked_before_anything_is_begun() {
         .await;
     assert_eq!(run.state, RestoreState::Success, "{:?}", run.error);
     assert!(world.store.get_object("B", None, id(3)).unwrap().is_some());
+}
+
+/// Creates `A` and `B`, whose objects refer to objects of `A`, `B`, `C`, and to none that exists.
+fn referring(world: &World) {
+    for name in ["A", "B"] {
+        world
+            .store
+            .create_collection(CollectionSpec {
+                name: name.into(),
+                class: json!({ "class": name, "properties": [
+                    { "name": "to", "dataType": ["A", "B", "C"] }, { "name": "text", "dataType": ["text"] }
+                ] }),
+                multi_tenant: false,
+                shards: vec!["shard0".into(), "shard1".into()],
+            })
+            .unwrap();
+        let referring = (0..100).map(|number| {
+            let to = |class: &str| json!({ "beacon": format!("weaviate://localhost/{class}/{}", id(number)) });
+            let properties = json!({ "to": [to("A"), to("C"), to("B")], "text": "weaviate://localhost/A/" });
+            NewObject {
+                properties: object(properties),
+                ..plain_object(number, 8)
+            }
+        });
+        world.put_objects(name, None, referring);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn references_lead_to_the_names_that_the_same_restore_gives() {
+    let world = world().await;
+    world.register("backup").await;
+    referring(&world);
+    let before = [world.objects("A"), world.objects("B")];
+    let backup = world.back_up("backup", "one", &["A", "B"]).await;
+    assert_eq!(backup.state, SnapshotState::Success, "{:?}", backup.reason);
+    let led = |objects: &Objects, renamed: &[(&str, &str)]| {
+        let mut objects = objects.clone();
+        for (_, source, ..) in objects.values_mut().flatten() {
+            for (old, new) in renamed {
+                // In text it stays.
+                let beacon = |class| format!("{{\"beacon\":\"weaviate://localhost/{class}/");
+                *source = source.replace(&beacon(old), &beacon(new));
+            }
+        }
+        objects
+    };
+
+    // Both: references between them follow; what is not part of the restore stays.
+    let both = [("A", "Renamed"), ("B", "B2")];
+    let run = world
+        .bring_back("backup", "one", collections_renamed(&both))
+        .await;
+    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    assert_eq!(world.objects("Renamed"), led(&before[0], &both));
+    assert_eq!(world.objects("B2"), led(&before[1], &both));
+    assert_eq!(
+        world.class("B2")["properties"][0]["dataType"],
+        json!(["Renamed", "B2", "C"])
+    );
+    assert_eq!(
+        [world.objects("A"), world.objects("B")],
+        before,
+        "the originals are as they were"
+    );
+
+    // One alone: its references to the other, which is restored under its own name or not at all, stay.
+    let run = world
+        .bring_back("backup", "one", collections_renamed(&[("B", "B3")]))
+        .await;
+    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    assert_eq!(world.objects("B3"), led(&before[1], &[("B", "B3")]));
+
+    // What came back so is as sound as any other: it can be backed up and brought back itself.
+    let again = world.back_up("backup", "two", &["Renamed", "B2"]).await;
+    assert_eq!(again.state, SnapshotState::Success, "{:?}", again.reason);
+    let back = [("Renamed", "A3"), ("B2", "B4")];
+    let run = world
+        .bring_back("backup", "two", collections_renamed(&back))
+        .await;
+    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    assert_eq!(
+        world.objects("A3"),
+        led(&before[0], &[("A", "A3"), ("B", "B4")])
+    );
+
+    // One that is there and left alone is still what references are led to.
+    world.store.delete_collection("B2").unwrap();
+    let kept = world.objects("Renamed");
+    let request = RestoreRequest {
+        on_conflict: OnConflict::Skip,
+        ..collections_renamed(&both)
+    };
+    let run = world.bring_back("backup", "one", request).await;
+    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    assert_eq!(world.objects("B2"), led(&before[1], &both));
+    assert_eq!(world.objects("Renamed"), kept);
 }
 
 #[tokio::test(flavor = "multi_thread")]

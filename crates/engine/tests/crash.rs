@@ -3,10 +3,12 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::collections::{backup_request, collections_renamed, plain_object};
 use common::{World, config, restore_request, some_documents, world};
 use serde_json::{Value, json};
 use snapkeep_drivers::{
@@ -133,8 +135,9 @@ impl DocumentDriver for Flaky {
     fn begin_collections_restore(
         &self,
         collections: Vec<RestoreCollection>,
+        renamed: &BTreeMap<String, String>,
     ) -> Result<Box<dyn CollectionsRestoration>, DriverError> {
-        self.0.begin_collections_restore(collections)
+        self.0.begin_collections_restore(collections, renamed)
     }
 
     fn restore_global_state(&self, state: &Value) -> Result<(), DriverError> {
@@ -210,6 +213,88 @@ impl ShardCapture for FlakyShard {
     ) -> Result<(), DriverError> {
         self.inner.gone_since(next_seq_no, visit)
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_cannot_be_read_makes_the_snapshot_failed_or_partial() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let store =
+        snapkeep_store::Store::open(&folder.path().join("store"), &Default::default()).unwrap();
+    let driver = Arc::new(Flaky(StoreDriver::new(store.clone())));
+    let engine = Engine::start(config(&folder), driver).await.unwrap();
+    let world = World {
+        folder,
+        store,
+        engine,
+    };
+    world.register("backup").await;
+    world.create_multi_tenant("Notes", &["north", "south"]);
+    for tenant in ["north", "south"] {
+        let objects = (0..20).map(|number| plain_object(number, 4));
+        world.put_objects("Notes", Some(tenant), objects);
+    }
+    let failed = world.back_up("backup", "failed", &["Notes"]).await;
+    assert_eq!(
+        (failed.state, failed.reason.as_deref(), failed.cancelled),
+        (
+            SnapshotState::Failed,
+            Some("[Notes][south] disk error"),
+            false
+        )
+    );
+    assert_eq!(failed.failures[1].shard_name.as_deref(), Some("south"));
+    let status = world
+        .engine
+        .snapshot_status("backup", "failed")
+        .await
+        .unwrap();
+    let south = &status.collections[0].shards[1];
+    assert_eq!(
+        (south.stage, south.name.as_deref()),
+        (ShardStage::Failure, Some("south"))
+    );
+    // Its name is not free: nobody asked for its end.
+    let again = world
+        .engine
+        .create_snapshot("backup", backup_request("failed", &["Notes"]))
+        .await;
+    assert!(matches!(again, Err(EngineError::SnapshotExists { .. })));
+
+    let mut request = backup_request("partial", &["Notes"]);
+    request.partial = true;
+    let ticket = world
+        .engine
+        .create_snapshot("backup", request)
+        .await
+        .unwrap();
+    let partial = world.engine.wait_snapshot(&ticket).await.unwrap();
+    assert_eq!(
+        (
+            partial.state,
+            partial.shards_successful,
+            partial.shards_failed
+        ),
+        (SnapshotState::Partial, 1, 1)
+    );
+    let renamed = collections_renamed(&[("Notes", "Part")]);
+    let refused = world
+        .engine
+        .restore("backup", "partial", renamed.clone())
+        .await;
+    assert!(matches!(
+        refused,
+        Err(EngineError::Restore {
+            problem: RestoreProblem::CollectionNotFullySnapshotted { .. },
+            ..
+        })
+    ));
+    let mut wanted = renamed;
+    wanted.partial = true;
+    let run = world.bring_back("backup", "partial", wanted).await;
+    assert_eq!(run.error, None);
+    let (all, part) = (world.objects("Notes"), world.objects("Part"));
+    assert_eq!(part["north"], all["north"]);
+    assert!(part["south"].is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release -p snapkeep-store --example collection_rates [objects] [dimensions]`
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -149,7 +150,7 @@ fn restore(
     mut all: Vec<RestoredDocument>,
     proof: ShardProof,
 ) -> Result<(), Box<dyn Error>> {
-    let target = store.begin_collections_restore(vec![CollectionRestore {
+    let restore = CollectionRestore {
         name: "Restored".to_owned(),
         class: Value::Null,
         multi_tenant: false,
@@ -158,7 +159,8 @@ fn restore(
         overwrite_aliases: false,
         replace_existing: false,
         created_ms: None,
-    }])?;
+    };
+    let target = store.begin_collections_restore(vec![restore], &BTreeMap::new())?;
     let half = all.split_off(all.len() / 2);
     std::thread::scope(|scope| {
         for part in [all, half] {

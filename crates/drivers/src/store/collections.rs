@@ -108,10 +108,11 @@ pub(super) fn number_at(view: &View, name: &str, position: u32) -> Option<u16> {
 pub(super) fn begin_restore(
     store: &Store,
     collections: Vec<RestoreCollection>,
+    renamed: &BTreeMap<String, String>,
 ) -> Result<StoreCollectionsRestoration, DriverError> {
     let restores = collections.into_iter().map(restore).collect();
     let target = store
-        .begin_collections_restore(restores)
+        .begin_collections_restore(restores, renamed)
         .map_err(from_store)?;
     Ok(StoreCollectionsRestoration { target })
 }

@@ -1,5 +1,6 @@
 //! The driver of the embedded store, as specifications.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use serde_json::json;
@@ -179,7 +180,9 @@ fn collections_come_back_under_another_name_with_the_statuses_of_their_tenants()
     }
     // One tenant of two.
     restores[0].shards.remove(0);
-    let restoration = driver.begin_collections_restore(restores).unwrap();
+    let restoration = driver
+        .begin_collections_restore(restores, &BTreeMap::new())
+        .unwrap();
     assert!(
         driver
             .resources()

@@ -201,6 +201,12 @@ pub(super) fn restore(
         .filter(|resource| resource.kind == ResourceKind::Collection)
         .map(|resource| resource.name)
         .collect();
+    // Also of those that are left alone: under the new name is what references are meant to find.
+    let renamed: BTreeMap<String, String> = works
+        .iter()
+        .filter(|work| work.source != work.target.name)
+        .map(|work| (work.source.clone(), work.target.name.clone()))
+        .collect();
     let is_there = |work: &CollectionWork| existing.contains(&work.target.name);
     let conflicts: Vec<String> = works
         .iter()
@@ -230,18 +236,17 @@ pub(super) fn restore(
     }
     let targets = works.iter().map(|work| work.target.clone()).collect();
     // Dropping the restoration on the way out undoes everything.
-    let restoration =
-        inner
-            .driver
-            .begin_collections_restore(targets)
-            .map_err(|error| match error {
-                // It appeared since it was looked for.
-                DriverError::CollectionExists(name) => {
-                    running.set_conflicts(vec![name.clone()]);
-                    exists(&[name])
-                }
-                other => other.to_string(),
-            })?;
+    let restoration = inner
+        .driver
+        .begin_collections_restore(targets, &renamed)
+        .map_err(|error| match error {
+            // It appeared since it was looked for.
+            DriverError::CollectionExists(name) => {
+                running.set_conflicts(vec![name.clone()]);
+                exists(&[name])
+            }
+            other => other.to_string(),
+        })?;
     let mut proofs = Vec::new();
     for (at, (work, figures)) in works.iter().zip(&figures).enumerate() {
         let restoration = restoration.as_ref();

@@ -221,7 +221,7 @@ pub(super) fn parse_id(id: &str) -> Result<ObjectId, StoreError> {
     id.parse().map_err(|_| damaged(id, "its id is no UUID"))
 }
 
-fn damaged(id: &str, reason: &str) -> StoreError {
+pub(super) fn damaged(id: &str, reason: &str) -> StoreError {
     StoreError::Damaged {
         object: format!("object [{id}]"),
         reason: reason.to_owned(),

@@ -17,6 +17,7 @@ mod meta;
 mod object;
 mod op;
 mod query;
+mod references;
 mod restore;
 mod search;
 mod tenants;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::catalogue::{ALIASES_KEY, AliasRecord, Collection, Shared, encode_lengths, lengths_key};
 use super::codec::Stored;
 use super::manage::{drop_data, insert_records, remove_records};
+use super::references::{References, Renamed, rename_in_class};
 use super::{CollectionMeta, TenantStatus};
 use crate::restore::{Loader, RestoredDocument, ShardProof};
 use crate::store::rows::ShardState;
@@ -40,11 +41,13 @@ pub struct CollectionRestore {
 
 impl Store {
     /// Starts loading collections; unseen, with their names reserved, until all are finished together.
+    /// References to the old names in `renamed`, in classes and objects, lead to the new ones afterwards.
     pub fn begin_collections_restore(
         &self,
         restores: Vec<CollectionRestore>,
+        renamed: &BTreeMap<String, String>,
     ) -> Result<CollectionsRestoreTarget, StoreError> {
-        CollectionsRestoreTarget::begin(Arc::clone(&self.core), restores)
+        CollectionsRestoreTarget::begin(Arc::clone(&self.core), restores, renamed)
     }
 }
 
@@ -61,6 +64,8 @@ struct Staged {
     meta: Arc<CollectionMeta>,
     data: Arc<IndexData>,
     loader: Loader,
+    /// Where something is renamed.
+    references: Option<References>,
     /// Dimensions of the vectors loaded so far.
     vector_lengths: Mutex<BTreeMap<String, u32>>,
 }
@@ -73,7 +78,11 @@ impl fmt::Debug for CollectionsRestoreTarget {
 }
 
 impl CollectionsRestoreTarget {
-    fn begin(core: Arc<Core>, restores: Vec<CollectionRestore>) -> Result<Self, StoreError> {
+    fn begin(
+        core: Arc<Core>,
+        restores: Vec<CollectionRestore>,
+        renamed: &Renamed,
+    ) -> Result<Self, StoreError> {
         let _changes = core.lock_changes();
         let catalogue = core.catalogue();
         let mut restoring = (*catalogue.collections.restoring).clone();
@@ -81,9 +90,12 @@ impl CollectionsRestoreTarget {
         for mut restore in restores {
             check_name(&catalogue, &restoring, &restore)?;
             restoring.insert(restore.name.clone());
+            let mut class = restore.class.take();
+            let references = References::new(&class, renamed);
+            rename_in_class(&mut class, renamed);
             let meta = CollectionMeta::new(
                 restore.name.clone(),
-                restore.class.take(),
+                class,
                 restore.multi_tenant,
                 restore.created_ms.unwrap_or_else(|| now_ms() as i64),
                 std::mem::take(&mut restore.shards),
@@ -99,6 +111,7 @@ impl CollectionsRestoreTarget {
             staged.push(Staged {
                 restore,
                 loader: Loader::new(meta.shards.len() as u16),
+                references,
                 meta: Arc::new(meta),
                 data: Arc::new(data),
                 vector_lengths: Mutex::default(),
@@ -124,7 +137,8 @@ impl CollectionsRestoreTarget {
     }
 
     /// Loads objects into a shard of a collection (both by position), in any order, from many threads; each
-    /// id and sequence number once. Not durable before [`Self::finish`].
+    /// id and sequence number once. Not durable before [`Self::finish`]. Proofs are over objects as they are
+    /// given here, before their references are rewritten.
     pub fn load(
         &self,
         collection: usize,
@@ -139,7 +153,13 @@ impl CollectionsRestoreTarget {
         staged.check(&objects)?;
         let name = &staged.meta.name;
         let (db, data) = (&self.core.db, &staged.data);
-        staged.loader.load(db, data, name, shard, objects)
+        let loader = &staged.loader;
+        match &staged.references {
+            None => loader.load(db, data, name, shard, objects),
+            Some(references) => loader.load_changed(db, data, name, shard, objects, &|object| {
+                references.rewrite(object)
+            }),
+        }
     }
 
     /// Verifies every shard against `expected` (by collection and shard), syncs, and makes all collections

@@ -18,9 +18,22 @@ const BUFFERED_IDS: usize = 128 << 10;
 /// tenants make a few tables, not a thousand.
 pub(crate) struct Loader {
     buffer: Mutex<Buffer>,
-    /// Counters of everything given so far, by shard.
-    states: Vec<Mutex<ShardState>>,
+    /// By shard.
+    loaded: Vec<Mutex<Loaded>>,
 }
+
+/// What a shard was given so far.
+#[derive(Default, Clone, Copy)]
+struct Loaded {
+    /// Counters of what is stored.
+    state: ShardState,
+    /// Digest of what was given; that of the state unless documents were changed on the way.
+    given: u128,
+}
+
+/// Gives the source that is stored instead of the given one; none to keep it.
+pub(crate) type Change<'a> =
+    dyn Fn(&RestoredDocument) -> Result<Option<Vec<u8>>, StoreError> + Sync + 'a;
 
 #[derive(Default)]
 struct Buffer {
@@ -34,7 +47,7 @@ impl Loader {
     pub(crate) fn new(shards: u16) -> Self {
         Loader {
             buffer: Mutex::default(),
-            states: (0..shards).map(|_| Mutex::default()).collect(),
+            loaded: (0..shards).map(|_| Mutex::default()).collect(),
         }
     }
 
@@ -51,23 +64,35 @@ impl Loader {
         shard: u16,
         documents: Vec<RestoredDocument>,
     ) -> Result<(), StoreError> {
-        let Some(state) = self.states.get(usize::from(shard)) else {
+        self.load_changed(db, data, name, shard, documents, &|_| Ok(None))
+    }
+
+    /// Like [`Self::load`], changing documents between the proof and the store.
+    pub(crate) fn load_changed(
+        &self,
+        db: &Database,
+        data: &IndexData,
+        name: &str,
+        shard: u16,
+        mut documents: Vec<RestoredDocument>,
+        change: &Change<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(loaded) = self.loaded.get(usize::from(shard)) else {
             return Err(StoreError::illegal(format!(
                 "shard [{shard}] of [{name}] does not exist"
             )));
         };
         let mut bytes = 0;
         let mut part = ShardState::default();
+        let mut given = 0u128;
         let mut ids = Vec::with_capacity(documents.len());
-        for document in &documents {
-            let hash = document_hash(
-                &document.id,
-                document.routing.as_deref(),
-                document.version,
-                document.seq_no,
-                &document.source,
-                &document.tail,
-            );
+        for document in &mut documents {
+            let mut hash = hash_of(document);
+            given = given.wrapping_add(hash);
+            if let Some(changed) = change(document)? {
+                document.source = changed;
+                hash = hash_of(document);
+            }
             let stored_bytes = document.source.len() + document.tail.len();
             let row = IdRow {
                 seq_no: document.seq_no,
@@ -84,7 +109,9 @@ impl Loader {
             part.next_seq_no = part.next_seq_no.max(document.seq_no.saturating_add(1));
         }
         {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.given = loaded.given.wrapping_add(given);
+            let state = &mut loaded.state;
             state.live += part.live;
             state.digest = state.digest.wrapping_add(part.digest);
             state.source_bytes += part.source_bytes;
@@ -121,42 +148,49 @@ impl Loader {
         };
         write_documents(db, data, documents)?;
         write_ids(db, data, ids)?;
-        if expected.len() != self.states.len() {
+        if expected.len() != self.loaded.len() {
             let reason = format!(
                 "{} shards expected, {} loaded",
                 expected.len(),
-                self.states.len()
+                self.loaded.len()
             );
             return Err(mismatch(name, 0, reason));
         }
         let mut states = Vec::with_capacity(expected.len());
-        for (shard, (state, proof)) in self.states.iter().zip(expected).enumerate() {
-            let loaded = *state.lock().unwrap_or_else(PoisonError::into_inner);
+        for (shard, (loaded, proof)) in self.loaded.iter().zip(expected).enumerate() {
+            let loaded = *loaded.lock().unwrap_or_else(PoisonError::into_inner);
             verify(name, shard as u16, &loaded, proof)?;
             states.push(ShardState {
                 // Operations before the restore are of another history and cannot be told from here.
-                gone_floor: loaded.next_seq_no,
-                ..loaded
+                gone_floor: loaded.state.next_seq_no,
+                ..loaded.state
             });
         }
         Ok(states)
     }
 }
 
-fn verify(
-    name: &str,
-    shard: u16,
-    loaded: &ShardState,
-    proof: &ShardProof,
-) -> Result<(), StoreError> {
-    if loaded.live != proof.live {
-        let reason = format!("{} documents expected, {} loaded", proof.live, loaded.live);
+fn hash_of(document: &RestoredDocument) -> u128 {
+    document_hash(
+        &document.id,
+        document.routing.as_deref(),
+        document.version,
+        document.seq_no,
+        &document.source,
+        &document.tail,
+    )
+}
+
+fn verify(name: &str, shard: u16, loaded: &Loaded, proof: &ShardProof) -> Result<(), StoreError> {
+    let live = loaded.state.live;
+    if live != proof.live {
+        let reason = format!("{} documents expected, {live} loaded", proof.live);
         return Err(mismatch(name, shard, reason));
     }
-    if loaded.digest != proof.digest {
+    if loaded.given != proof.digest {
         let reason = format!(
             "digest {:032x} expected, {:032x} loaded",
-            proof.digest, loaded.digest
+            proof.digest, loaded.given
         );
         return Err(mismatch(name, shard, reason));
     }

@@ -74,10 +74,12 @@ fn collections_are_restored_together_or_not_at_all() {
         }
     };
 
-    let target = store.begin_collections_restore(restores()).unwrap();
+    let target = store
+        .begin_collections_restore(restores(), &BTreeMap::new())
+        .unwrap();
     assert_eq!(store.restoring_collections(), ["A2", "T2"]);
     assert!(matches!(
-        store.begin_collections_restore(restores()),
+        store.begin_collections_restore(restores(), &BTreeMap::new()),
         Err(StoreError::CollectionRestoring { .. })
     ));
     load(&target);
@@ -88,7 +90,9 @@ fn collections_are_restored_together_or_not_at_all() {
     assert_eq!(store.collections().len(), 2);
     assert!(store.restoring_collections().is_empty());
 
-    let target = store.begin_collections_restore(restores()).unwrap();
+    let target = store
+        .begin_collections_restore(restores(), &BTreeMap::new())
+        .unwrap();
     load(&target);
     target
         .finish(vec![first_proofs.clone(), second_proofs])
@@ -109,7 +113,7 @@ fn collections_are_restored_together_or_not_at_all() {
 
     // Over an existing one, which is usable until the end.
     assert!(matches!(
-        store.begin_collections_restore(vec![restore_of(&store, "A", "A2")]),
+        store.begin_collections_restore(vec![restore_of(&store, "A", "A2")], &BTreeMap::new()),
         Err(StoreError::CollectionExists { .. })
     ));
     one(&store, put("A2", 98, json!({}))).unwrap();
@@ -118,7 +122,9 @@ fn collections_are_restored_together_or_not_at_all() {
         ..restore_of(&store, "A", "A2")
     };
     let uuid = store.collection("A2").unwrap().uuid.clone();
-    let target = store.begin_collections_restore(vec![replace]).unwrap();
+    let target = store
+        .begin_collections_restore(vec![replace], &BTreeMap::new())
+        .unwrap();
     for (shard, objects) in first.iter().enumerate() {
         target.load(0, shard as u16, objects.clone()).unwrap();
     }
@@ -141,7 +147,9 @@ fn a_restore_that_was_cut_off_leaves_the_replaced_collection() {
         replace_existing: true,
         ..restore_of(&store, "A", "A")
     };
-    let target = store.begin_collections_restore(vec![restore]).unwrap();
+    let target = store
+        .begin_collections_restore(vec![restore], &BTreeMap::new())
+        .unwrap();
     target.load(0, 0, objects[0].clone()).unwrap();
     let damaged = RestoredDocument {
         tail: vec![0; 4],
@@ -156,4 +164,100 @@ fn a_restore_that_was_cut_off_leaves_the_replaced_collection() {
     drop(target);
     assert!(store.restoring_collections().is_empty());
     assert_eq!(all(&store, "A", None).len(), 1);
+}
+
+#[test]
+fn references_follow_what_is_renamed_and_the_proof_is_over_what_was_captured() {
+    let (dir, store) = store();
+    for (name, property) in [("A", json!(["A"])), ("B", json!(["A", "C"]))] {
+        let class = json!({"class": name, "properties": [{"name": "to", "dataType": property}]});
+        let spec = CollectionSpec {
+            name: name.to_owned(),
+            class,
+            multi_tenant: false,
+            shards: names(&["x", "y"]),
+        };
+        store.create_collection(spec).unwrap();
+        for n in 0..50 {
+            let to =
+                |class: &str| json!({"beacon": format!("weaviate://localhost/{class}/{}", id(n))});
+            let properties = json!({"to": [to("A"), to("C")], "text": format!("weaviate://localhost/A/{}", id(n))});
+            one(&store, put(name, n, properties)).unwrap();
+        }
+    }
+    let originals = ["A", "B"].map(|name| captured(&store, name));
+    let renamed: BTreeMap<_, _> = [("A", "Longer"), ("B", "B2")]
+        .map(|(old, new)| (old.to_owned(), new.to_owned()))
+        .into();
+    let restores = || {
+        vec![
+            restore_of(&store, "A", "Longer"),
+            restore_of(&store, "B", "B2"),
+        ]
+    };
+    let load = || {
+        let target = store
+            .begin_collections_restore(restores(), &renamed)
+            .unwrap();
+        for (number, (shards, _)) in originals.iter().enumerate() {
+            for (shard, objects) in shards.iter().enumerate() {
+                target.load(number, shard as u16, objects.clone()).unwrap();
+            }
+        }
+        target
+    };
+    let proofs = || {
+        originals
+            .iter()
+            .map(|(_, proofs)| proofs.clone())
+            .collect::<Vec<_>>()
+    };
+    let mut wrong = proofs();
+    wrong[1][0].digest ^= 1;
+    let refused = load().finish(wrong);
+    assert!(matches!(refused, Err(StoreError::ProofMismatch { .. })));
+    load().finish(proofs()).unwrap();
+
+    let check = |store: &Store| {
+        for (old, new) in &renamed {
+            let (_, before) = captured(store, old);
+            let (shards, after) = captured(store, new);
+            for ((objects, before), after) in shards.iter().zip(&before).zip(&after) {
+                assert_eq!(before.live, after.live);
+                assert_ne!(before.digest, after.digest);
+                // The count and the digest of the new collection are those of what is in it.
+                assert_eq!(*after, proof_of(objects));
+            }
+            for (before, after) in all(store, old, None).into_iter().zip(all(store, new, None)) {
+                let expected = before.properties["to"]
+                    .to_string()
+                    .replace("/A/", "/Longer/");
+                assert_eq!(after.properties["to"].to_string(), expected);
+                assert_eq!(after.properties["text"], before.properties["text"]);
+            }
+        }
+        let class = &store.collection("B2").unwrap().class;
+        assert_eq!(class["properties"][0]["dataType"], json!(["Longer", "C"]));
+    };
+    check(&store);
+    drop(store);
+    check(&open(dir.path()));
+}
+
+fn proof_of(objects: &[RestoredDocument]) -> ShardProof {
+    let hash = |object: &RestoredDocument| {
+        let RestoredDocument {
+            id,
+            version,
+            seq_no,
+            source,
+            tail,
+            ..
+        } = object;
+        crate::document_hash(id, None, *version, *seq_no, source, tail)
+    };
+    ShardProof {
+        live: objects.len() as u64,
+        digest: objects.iter().map(hash).fold(0, u128::wrapping_add),
+    }
 }
