@@ -8,9 +8,11 @@ import pytest
 from elasticsearch import ApiError, Elasticsearch
 from opensearchpy import OpenSearch, TransportError
 
-from harness.documents import register, take
+from harness.documents import create_index, register, take
 from harness.polling import wait_until
 from harness.server import Server
+from harness.weaviate import Weaviate
+from huawei.css import Css
 from policies.helpers import NATIVE, command, of_policy, prepare, snapshots, text
 
 REPOSITORY = "/api/v1/repositories/main"
@@ -92,6 +94,40 @@ def test_retention_goes_round_a_lock(server: Server) -> None:
         return [info["name"] for info in of_policy(server.http, "locking")] == [taken[1]["name"]]
 
     wait_until("the first to be removed once its lock is over", is_removed, every_seconds=0.5)
+
+
+def lock_everything(server: Server) -> int:
+    """Locks every snapshot of every repository; how many."""
+    count = 0
+    for repository in server.http.get("/api/v1/repositories").ok()["repositories"]:
+        for info in snapshots(server.http, repository["name"]):
+            server.http.post(f"/api/v1/repositories/{repository['name']}/snapshots/{info['name']}/lock", {"for": "30d"}).ok()
+            count += 1
+    return count
+
+
+def test_the_dialects_of_the_clouds_do_not_delete_it_either(fresh_server: Server) -> None:
+    create_index(fresh_server.http, "books")
+    css = Css(fresh_server.http)
+    backup = css.taken("base", indices="*")
+    assert lock_everything(fresh_server) == 1
+    refused = css.send("DELETE", f"/index_snapshot/{backup['id']}")
+    assert refused.status >= 400, refused.text
+    assert css.backup(backup["id"])["status"] == "COMPLETED"
+    # Without the snapshot function the cluster shows no backups any more; they are still stored.
+    css.send("DELETE", "/index_snapshots")
+    [left] = snapshots(fresh_server.http, backup["bucketName"])
+    assert left["state"] == "SUCCESS"
+
+
+def test_weaviate_does_not_purge_it(fresh_server: Server) -> None:
+    weaviate = Weaviate(fresh_server)
+    weaviate.create_class("Things", properties=[{"name": "name", "dataType": ["text"]}])
+    weaviate.back_up("kept", include=["Things"])
+    assert lock_everything(fresh_server) == 1
+    refused = fresh_server.http.delete("/v1/backups/filesystem/kept/purge")
+    assert refused.status >= 400 and "locked until" in refused.text, refused.text
+    assert lock_everything(fresh_server) == 1
 
 
 def test_a_lock_survives_the_loss_of_the_catalogue(tmp_path: Path) -> None:

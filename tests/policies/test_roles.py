@@ -52,20 +52,22 @@ def test_viewers_look_and_operators_also_run(admin: Caller, roles: dict[str, Cal
     assert admin.get(f"{NATIVE}/own").ok()["version"] == 1
 
 
-def test_limits_hold_for_what_a_policy_does(roles: dict[str, Caller]) -> None:
-    """A policy runs with the rights of the server, so nobody makes one that reaches further than they do."""
+def test_limits_hold_for_what_a_policy_does(admin: Caller, roles: dict[str, Caller]) -> None:
+    """A policy runs with the rights of the server: whoever is confined to a part of it makes none, and runs what stays within that part."""
+    within = {"repository": "own", "indices": ["logs-1*"], "include_global_state": False}
+    admin.put(f"{NATIVE}/within", within).ok()
+    admin.put(f"{NATIVE}/named", within | {"indices": ["secret"]}).ok()
     limited = roles["limited"]
-    assert [policy["id"] for policy in limited.get(NATIVE).ok()["policies"]] == ["slm/own", "own"]
-    assert set(limited.get("/_slm/policy").ok()) == {"own"}
-    assert limited.get("/_slm/policy/other").status == 404
+    assert [policy["id"] for policy in limited.get(NATIVE).ok()["policies"]] == ["named", "own", "within", "slm/own"]
+    assert set(limited.get("/_slm/policy").ok()) == {"own"} and limited.get("/_slm/policy/other").status == 404
     assert limited.get(f"{NATIVE}/other").status == 403
-    within = {"repository": "own", "indices": ["logs-2*"], "include_global_state": False}
-    assert limited.put(f"{NATIVE}/within", within).status == 201
-    for beyond in ({"repository": "other"}, {"indices": ["*"]}, {"indices": ["secret"]}, {"include_global_state": True}):
-        assert limited.put(f"{NATIVE}/beyond", within | beyond).status == 403, beyond
-        assert limited.put(f"{NATIVE}/within", within | beyond).status == 403, beyond
-    assert limited.put("/_slm/policy/within", SLM).status == 200
-    assert limited.put("/_slm/policy/beyond", SLM | {"repository": "other"}).status == 403
-    assert limited.put("/_slm/policy/other", SLM).status == 403, "it would be taken over from another repository"
-    assert limited.post(f"{NATIVE}/own/run").status == 403, "it takes all indices"
-    assert limited.delete("/_slm/policy/other").status == 403
+    assert limited.post(f"{NATIVE}/within/run").status == 202
+    for policy in ("own", "named", "other"):
+        assert limited.post(f"{NATIVE}/{policy}/run").status == 403, policy
+    assert limited.post("/_slm/policy/own/_execute").status == 200
+    assert limited.post("/_slm/policy/other/_execute").status == 403
+    for path, body in ((f"{NATIVE}/mine", within), ("/_slm/policy/mine", SLM), (f"{NATIVE}/own", within)):
+        assert limited.put(path, body).status == 403, path
+    for path in (f"{NATIVE}/within", "/_slm/policy/own", "/_slm/policy/other"):
+        assert limited.delete(path).status == 403, path
+    assert limited.post("/_slm/stop").status == 403 and limited.post("/_slm/_execute_retention").status == 403
