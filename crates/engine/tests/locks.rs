@@ -251,3 +251,29 @@ async fn a_failed_snapshot_is_not_held_by_the_lock_of_its_policy() {
     delete(&world, &[&ticket.name]).await.unwrap();
     assert!(world.engine.snapshots("backup").await.unwrap().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_lock_and_a_deletion_at_the_same_moment_one_at_most_succeeds() {
+    let (world, _, _) = world().await;
+    let until = START_MS + DAY_MS;
+    let (mut locked, mut deleted) = (0, 0);
+    for round in 0..40_u64 {
+        let name = format!("s-{round}");
+        world.snapshot("backup", &name, &["a"]).await;
+        let names = vec![name.clone()];
+        let lock = async {
+            tokio::time::sleep(Duration::from_micros(round * 97 % 1500)).await;
+            world.engine.lock_snapshot("backup", &name, until).await
+        };
+        let (lock, delete) = tokio::join!(lock, world.engine.delete_snapshots("backup", &names));
+        let there = world.engine.snapshot("backup", &name).await.is_ok();
+        assert!(
+            !(lock.is_ok() && delete.is_ok()),
+            "{name} was locked and deleted"
+        );
+        assert_eq!(there, delete.is_err(), "{name}");
+        locked += u32::from(lock.is_ok());
+        deleted += u32::from(delete.is_ok());
+    }
+    assert!(locked + deleted > 0);
+}

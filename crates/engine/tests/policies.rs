@@ -3,98 +3,19 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use common::{World, open_at, some_documents};
+use common::policies::{DAY_MS, HOUR_MS, MINUTE_MS, START_MS, hourly, policy_world, schedule};
 use serde_json::json;
 use snapkeep_engine::{
-    Clock, DayOfWeek, EngineError, Expected, Gfs, NameTemplate, OriginKind, PolicyKey,
-    PolicyOrigin, PolicyRun, PolicySpec, Retention, RunKind, RunState, Schedule, ScheduleKind,
-    Selection, SimulatedTime, SnapshotState, VerificationPlan, WhenRunning,
+    DayOfWeek, EngineError, Expected, Gfs, NameTemplate, OriginKind, PolicyKey, PolicySpec,
+    Retention, RunKind, RunState, ScheduleKind, Selection, SnapshotState, VerificationPlan,
 };
-
-const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
-const DAY_MS: i64 = 24 * HOUR_MS;
-/// 2026-01-01T00:30:00Z.
-const START_MS: i64 = 1_767_227_400_000;
-
-/// An engine whose clock stands at [`START_MS`], with a repository and an index.
-async fn world() -> (World, Clock, SimulatedTime) {
-    let (clock, time) = Clock::simulated(START_MS);
-    let world = open_at(Arc::new(tempfile::tempdir().unwrap()), clock.clone()).await;
-    world.register("backup").await;
-    world.create_index("a", 1);
-    world.put("a", some_documents(0, 20));
-    (world, clock, time)
-}
-
-fn schedule(kind: ScheduleKind) -> Option<Schedule> {
-    Some(Schedule {
-        kind,
-        time_zone: "UTC".into(),
-    })
-}
-
-fn hourly() -> PolicySpec {
-    let template = NameTemplate::Dated {
-        prefix: "s-".into(),
-        date_format: "yyyyMMdd-HHmmss".into(),
-        time_zone: "UTC".into(),
-        random: 0,
-    };
-    PolicySpec {
-        schedule: schedule(ScheduleKind::Hourly { minute: 0 }),
-        ..PolicySpec::new("backup", template)
-    }
-}
-
-impl World {
-    /// Time goes on, and all that is due in it is done.
-    async fn live(&self, time: &SimulatedTime, ms: i64) {
-        time.advance(ms);
-        self.engine.run_due_policies().await.unwrap();
-    }
-
-    async fn put_policy(&self, key: &PolicyKey, spec: PolicySpec) {
-        self.engine
-            .put_policy(key, spec, Expected::Anything)
-            .await
-            .unwrap();
-    }
-
-    async fn names(&self) -> Vec<String> {
-        let snapshots = self.engine.snapshots("backup").await.unwrap();
-        snapshots.into_iter().map(|info| info.name).collect()
-    }
-
-    async fn runs(&self, key: &PolicyKey) -> Vec<PolicyRun> {
-        self.engine.policy_runs(key, 1000).await.unwrap()
-    }
-
-    /// Waits for a run that is as wanted.
-    async fn run_that(&self, key: &PolicyKey, wanted: impl Fn(&PolicyRun) -> bool) -> PolicyRun {
-        for _ in 0..600 {
-            if let Some(run) = self.runs(key).await.into_iter().find(&wanted) {
-                return run;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("no such run: {:#?}", self.runs(key).await);
-    }
-
-    /// Snapshots take their time from now on.
-    async fn slow_down(&self) {
-        let slow = json!({ "location": "backup", "max_snapshot_bytes_per_sec": "20kb" });
-        self.register_with("backup", slow).await.unwrap();
-        self.put("a", some_documents(20, 20_000));
-    }
-}
+use snapkeep_store::collections::CollectionSpec;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_runs_when_it_is_due_and_its_runs_are_recorded() {
-    let (world, _, time) = world().await;
+    let (world, _, time) = policy_world().await;
     let key = PolicyKey::slm("hourly");
     let spec = PolicySpec {
         metadata: Some(json!({ "by": "me" }).as_object().cloned().unwrap()),
@@ -144,7 +65,7 @@ async fn a_policy_runs_when_it_is_due_and_its_runs_are_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_scheduler_wakes_by_itself() {
-    let (world, _, time) = world().await;
+    let (world, _, time) = policy_world().await;
     let key = PolicyKey::native("hourly");
     world.put_policy(&key, hourly()).await;
     for hour in 1..=3 {
@@ -166,7 +87,7 @@ async fn the_scheduler_wakes_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_while_the_server_was_down_is_caught_up_once() {
-    let (world, clock, time) = world().await;
+    let (world, clock, time) = policy_world().await;
     let key = PolicyKey::native("hourly");
     world.put_policy(&key, hourly()).await;
     world.live(&time, HOUR_MS).await;
@@ -189,7 +110,7 @@ async fn what_was_missed_while_the_server_was_down_is_caught_up_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn months_of_daily_runs_leave_what_gfs_keeps() {
-    let (world, clock, time) = world().await;
+    let (world, clock, time) = policy_world().await;
     let key = PolicyKey::native("daily");
     let spec = PolicySpec {
         schedule: schedule(ScheduleKind::Daily {
@@ -272,7 +193,7 @@ async fn months_of_daily_runs_leave_what_gfs_keeps() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_deleted_is_recorded_and_tried_again() {
-    let (world, _, time) = world().await;
+    let (world, _, time) = policy_world().await;
     let key = PolicyKey::slm("hourly");
     let spec = PolicySpec {
         retention: Retention {
@@ -317,7 +238,7 @@ async fn what_cannot_be_deleted_is_recorded_and_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_cannot_begin_has_failed_with_the_reason() {
-    let (world, _, time) = world().await;
+    let (world, _, time) = policy_world().await;
     let key = PolicyKey::slm("hourly");
     let spec = PolicySpec {
         selection: Selection {
@@ -348,164 +269,8 @@ async fn a_run_that_cannot_begin_has_failed_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_due_run_is_skipped_while_another_is_under_way_and_one_that_takes_too_long_is_cancelled()
-{
-    let (world, _, time) = world().await;
-    world.slow_down().await;
-    let key = PolicyKey::native("hourly");
-    let spec = PolicySpec {
-        time_limit_ms: Some(3 * HOUR_MS),
-        ..hourly()
-    };
-    world.put_policy(&key, spec).await;
-    let cluster = PolicyOrigin::HuaweiCss {
-        cluster: "c-1".into(),
-    };
-    let of_cluster = PolicyKey::new(cluster, "auto");
-    let spec = PolicySpec {
-        when_running: WhenRunning::SkipWhenBusy,
-        ..hourly()
-    };
-    let ticket = world.engine.run_policy(&key).await.unwrap();
-    assert!(matches!(
-        world.engine.run_policy(&key).await,
-        Err(EngineError::PolicyRunning { .. })
-    ));
-    world.put_policy(&of_cluster, spec).await;
-    let in_progress = world
-        .engine
-        .policy_state(&key)
-        .await
-        .unwrap()
-        .in_progress
-        .unwrap();
-    assert_eq!(in_progress.snapshot_uuid, Some(ticket.uuid));
-
-    time.advance(HOUR_MS);
-    let skipped = world
-        .run_that(&key, |run| run.state == RunState::Skipped)
-        .await;
-    assert_eq!(
-        skipped.reason.as_deref(),
-        Some("the run before it was still under way")
-    );
-    let skipped = world
-        .run_that(&of_cluster, |run| run.state == RunState::Skipped)
-        .await;
-    assert_eq!(
-        skipped.reason.as_deref(),
-        Some("another snapshot or restore was under way")
-    );
-    assert_eq!(
-        world.engine.policy_state(&key).await.unwrap().stats.skipped,
-        1
-    );
-
-    time.advance(3 * HOUR_MS);
-    let cancelled = world
-        .run_that(&key, |run| run.state == RunState::Failed)
-        .await;
-    assert_eq!(
-        cancelled.reason.as_deref(),
-        Some("it took longer than 3 hours")
-    );
-    assert_eq!(cancelled.scheduled_ms, None);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_queued_run_begins_when_the_other_has_ended() {
-    let (world, _, time) = world().await;
-    world.slow_down().await;
-    let key = PolicyKey::native("hourly");
-    let spec = PolicySpec {
-        when_running: WhenRunning::Queue,
-        ..hourly()
-    };
-    world.put_policy(&key, spec).await;
-    let ticket = world.engine.run_policy(&key).await.unwrap();
-    time.advance(HOUR_MS);
-    for _ in 0..200 {
-        if world.engine.policy_state(&key).await.unwrap().queued {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(world.runs(&key).await.len(), 1);
-    let fast = json!({ "location": "backup", "max_snapshot_bytes_per_sec": "0" });
-    world.register_with("backup", fast).await.unwrap();
-    world.engine.wait_snapshot(&ticket).await.unwrap();
-    let run = world
-        .run_that(&key, |run| {
-            run.scheduled_ms.is_some() && run.ended_ms.is_some()
-        })
-        .await;
-    assert_eq!(run.state, RunState::Success);
-    assert_eq!(run.scheduled_ms, Some(START_MS + 30 * MINUTE_MS));
-    assert!(!world.engine.policy_state(&key).await.unwrap().queued);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_cut_off_by_the_end_of_the_server_has_failed() {
-    let (world, clock, time) = world().await;
-    world.slow_down().await;
-    let key = PolicyKey::slm("hourly");
-    world.put_policy(&key, hourly()).await;
-    let ticket = world.engine.run_policy(&key).await.unwrap();
-    // What the disk of a process that dies now says.
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    copy_dir(
-        &world.folder.path().join("data"),
-        &folder.path().join("data"),
-    );
-    world.engine.cancel_job(&ticket.job_id).await.unwrap();
-    drop(world);
-    time.advance(MINUTE_MS);
-
-    let world = open_at(folder, clock).await;
-    let state = world.engine.policy_state(&key).await.unwrap();
-    assert!(state.in_progress.is_none());
-    assert_eq!(state.stats.failed, 1);
-    assert_eq!(state.last_failure.unwrap().snapshot, ticket.name);
-    let run = world.runs(&key).await.remove(0);
-    assert_eq!(run.state, RunState::Failed);
-    assert_eq!(
-        run.reason.as_deref(),
-        Some("the server stopped before it was done")
-    );
-    assert!(run.ended_ms.is_some());
-}
-
-fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.metadata().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else if entry.file_name() != "engine.lock" {
-            // A file may go while it is copied: those of the repository do.
-            let _ = std::fs::copy(entry.path(), target);
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_ends_runs_with_the_reason() {
-    let (world, clock, _) = world().await;
-    world.slow_down().await;
-    let key = PolicyKey::slm("hourly");
-    world.put_policy(&key, hourly()).await;
-    world.engine.run_policy(&key).await.unwrap();
-    world.engine.shutdown(Duration::ZERO).await;
-    let world = world.restart_at(clock).await;
-    let run = world.runs(&key).await.remove(0);
-    assert_eq!(run.state, RunState::Failed);
-    assert_eq!(run.reason.as_deref(), Some("the server was shut down"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn runs_are_verified_and_damage_is_found() {
-    let (world, _, time) = world().await;
+    let (world, _, time) = policy_world().await;
     let key = PolicyKey::native("daily");
     let spec = PolicySpec {
         schedule: schedule(ScheduleKind::Daily { hour: 2, minute: 0 }),
@@ -572,7 +337,7 @@ fn damage_a_pack(data: &std::path::Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_scheduler_and_a_disabled_policy_catch_nothing_up() {
-    let (world, clock, time) = world().await;
+    let (world, clock, time) = policy_world().await;
     let slm = PolicyKey::slm("hourly");
     let sm = PolicyKey::sm("hourly");
     let named = |prefix: &str| PolicySpec {
@@ -623,7 +388,7 @@ async fn a_stopped_scheduler_and_a_disabled_policy_catch_nothing_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn putting_keeps_versions_and_refuses_what_is_stale_or_wrong() {
-    let (world, _, time) = world().await;
+    let (world, _, time) = policy_world().await;
     let engine = &world.engine;
     let key = PolicyKey::slm("daily");
     let put = engine
@@ -714,4 +479,62 @@ async fn putting_keeps_versions_and_refuses_what_is_stale_or_wrong() {
     assert!(!same.changed);
     let next = engine.policy_state(&sm).await.unwrap().next_run_ms;
     assert_eq!(next, Some(START_MS + 1000 + HOUR_MS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indices_and_collections_are_selected_anew_at_each_run() {
+    let (world, _, time) = policy_world().await;
+    let key = PolicyKey::native("both");
+    let spec = PolicySpec {
+        selection: Selection {
+            indices: vec!["*".into(), "-b*".into()],
+            collections: vec!["Art*".into()],
+            ..Selection::default()
+        },
+        ..hourly()
+    };
+    world.put_policy(&key, spec.clone()).await;
+    let collection = |name: &str| CollectionSpec {
+        name: name.to_owned(),
+        class: json!({ "class": name }),
+        multi_tenant: false,
+        shards: vec!["one".to_owned()],
+    };
+    world.live(&time, HOUR_MS).await;
+    world.create_index("b1", 1);
+    world.create_index("c", 1);
+    world
+        .store
+        .create_collection(collection("Article"))
+        .unwrap();
+    world.store.create_collection(collection("Other")).unwrap();
+    world.live(&time, HOUR_MS).await;
+    let taken = world.engine.policy_snapshots(&key).await.unwrap();
+    let names: Vec<(Vec<String>, usize)> = taken
+        .iter()
+        .map(|info| (info.index_names(), info.collections.len()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            (vec!["a".to_owned()], 0),
+            (vec!["a".to_owned(), "c".to_owned()], 1)
+        ]
+    );
+    assert_eq!(taken[1].collections[0].name, "Article");
+
+    let only_collections = PolicySpec {
+        selection: Selection {
+            indices: Vec::new(),
+            collections: vec!["Missing".into()],
+            include_global_state: false,
+            ..Selection::default()
+        },
+        ..spec
+    };
+    world.put_policy(&key, only_collections).await;
+    world.live(&time, HOUR_MS).await;
+    let run = world.runs(&key).await.remove(0);
+    assert_eq!(run.state, RunState::Failed);
+    assert!(run.reason.unwrap().contains("[Missing]"));
 }

@@ -161,6 +161,14 @@ impl Catalogue {
             .unwrap_or_default())
     }
 
+    /// Dialects whose scheduler is stopped, by their words.
+    pub(crate) async fn paused_origins(&self) -> Result<Vec<String>, EngineError> {
+        sqlx::query_scalar("SELECT origin FROM policy_origins WHERE paused = 1")
+            .fetch_all(self.read())
+            .await
+            .map_err(failed("read policies"))
+    }
+
     /// Uuids of the snapshots of a vault whose locks are known.
     pub(crate) async fn locked_snapshots(&self, vault: &str) -> Result<Vec<String>, EngineError> {
         sqlx::query_scalar("SELECT uuid FROM snapshot_locks WHERE vault = $1")

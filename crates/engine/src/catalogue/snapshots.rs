@@ -41,10 +41,10 @@ impl Catalogue {
     pub(crate) async fn snapshots(&self, vault: &str) -> Result<Vec<SnapshotRow>, EngineError> {
         let query = format!("{SELECT} WHERE s.vault = $1 ORDER BY s.start_ms, s.name");
         let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-        .bind(vault.to_owned())
-        .fetch_all(self.read())
-        .await
-        .map_err(failed("read snapshots"))?;
+            .bind(vault.to_owned())
+            .fetch_all(self.read())
+            .await
+            .map_err(failed("read snapshots"))?;
         rows.iter().map(parse).collect()
     }
 
@@ -56,11 +56,11 @@ impl Catalogue {
     ) -> Result<Option<SnapshotRow>, EngineError> {
         let query = format!("{SELECT} WHERE s.vault = $1 AND s.name = $2");
         let row = sqlx::query(sqlx::AssertSqlSafe(query))
-        .bind(vault.to_owned())
-        .bind(name.to_owned())
-        .fetch_optional(self.read())
-        .await
-        .map_err(failed("read a snapshot"))?;
+            .bind(vault.to_owned())
+            .bind(name.to_owned())
+            .fetch_optional(self.read())
+            .await
+            .map_err(failed("read a snapshot"))?;
         row.as_ref().map(parse).transpose()
     }
 

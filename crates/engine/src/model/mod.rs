@@ -2,6 +2,7 @@
 
 mod job;
 mod policy;
+mod policy_run;
 mod repository;
 mod restore;
 mod schedule;
@@ -12,10 +13,12 @@ pub use job::{
     WorkerState,
 };
 pub use policy::{
-    DeletionFailure, Expected, Gfs, LastRetention, LastRun, NameTemplate, OriginKind, Policy,
-    PolicyKey, PolicyKeyError, PolicyOrigin, PolicyRun, PolicySpec, PolicyState, PolicyStats,
-    PolicyTotals, Retention, RetentionVerdict, RunKind, RunState, Selection, VerificationOutcome,
-    VerificationPlan, WhenRunning,
+    Expected, Gfs, NameTemplate, OriginKind, Policy, PolicyKey, PolicyKeyError, PolicyOrigin,
+    PolicySpec, Retention, Selection, VerificationPlan, WhenRunning,
+};
+pub use policy_run::{
+    DeletionFailure, LastRetention, LastRun, PolicyRun, PolicyState, PolicyStats, PolicyTotals,
+    RetentionVerdict, RunKind, RunState, VerificationOutcome,
 };
 pub use repository::{
     CleanupResult, KeyDescription, RepositoryEnvironment, RepositoryInfo, RepositorySpec,

@@ -271,12 +271,8 @@ impl Engine {
         inner
             .place_lock(&vault, snapshot, &info.uuid, until_ms)
             .await?;
-        let is_deleted = {
-            let key = (vault.id.clone(), info.uuid.clone());
-            inner.activity().deleting.contains(&key)
-        };
-        if is_deleted {
-            // A deletion that began before the lock was written may not have seen it: it goes on.
+        if self.is_deleted(repository, &vault, &info).await? {
+            // A deletion that began before the lock was written may not have seen it.
             lift_locks(inner, &vault, vec![info.uuid]).await?;
             return Err(EngineError::SnapshotMissing {
                 repository: repository.to_owned(),
@@ -287,6 +283,25 @@ impl Engine {
             locked_until_ms: Some(until_ms),
             ..info
         })
+    }
+
+    /// Whether a snapshot is being deleted or gone. In this order: a deletion that has ended between the two is seen by what is left,
+    /// one that begins between them sees the lock.
+    async fn is_deleted(
+        &self,
+        repository: &str,
+        vault: &OpenVault,
+        info: &SnapshotInfo,
+    ) -> Result<bool, EngineError> {
+        let key = (vault.id.clone(), info.uuid.clone());
+        if self.inner.activity().deleting.contains(&key) {
+            return Ok(true);
+        }
+        match self.snapshot(repository, &info.name).await {
+            Ok(there) => Ok(there.uuid != info.uuid),
+            Err(EngineError::SnapshotMissing { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Locks a snapshot that a policy has just begun.

@@ -173,6 +173,9 @@ fn judge_failed(
     Err("it failed not long ago".to_owned())
 }
 
+/// Numbers that are the same for all moments of one period and for no others.
+type PeriodOf = fn(&jiff::Zoned) -> [i64; 3];
+
 /// Which snapshots (by position) are kept for which periods. A period keeps its newest complete snapshot, a partial one only when it has
 /// no other; periods without snapshots do not count.
 fn kept_periods(
@@ -181,7 +184,7 @@ fn kept_periods(
     newest_first: &[Candidate],
 ) -> BTreeMap<usize, Vec<&'static str>> {
     let mut kept: BTreeMap<usize, Vec<&'static str>> = BTreeMap::new();
-    let rules: [(&'static str, u32, fn(&jiff::Zoned) -> [i64; 3]); 5] = [
+    let rules: [(&'static str, u32, PeriodOf); 5] = [
         // With its offset: an hour that the clocks repeat is two hours.
         ("hourly", gfs.hourly, |at| {
             let day = day_number(at);

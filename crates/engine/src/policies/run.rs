@@ -223,8 +223,7 @@ impl Inner {
         run: &PolicyRun,
     ) -> Result<(), EngineError> {
         let origin = key.origin.kind();
-        let state = format!("{:?}", run.state).to_lowercase();
-        metrics::counter!("snapkeep_policy_runs_total", "origin" => origin.as_str(), "state" => state)
+        metrics::counter!("snapkeep_policy_runs_total", "origin" => origin.as_str(), "state" => run.state.as_str())
             .increment(1);
         let mut write = self.catalogue.write().await?;
         if let Some(mut row) = write.policy(key).await? {

@@ -60,6 +60,7 @@ impl Worker for PolicyWorker {
 }
 
 /// What one look at all policies led to.
+#[derive(Debug, Default)]
 struct Round {
     next_wake_ms: Option<i64>,
     count: usize,
@@ -78,14 +79,20 @@ impl Engine {
     async fn tick(&self) -> Result<Round, EngineError> {
         let inner = &self.inner;
         let _tick = inner.policies.tick.lock().await;
+        if inner.activity().closed {
+            // What is due now is caught up after the next start.
+            return Ok(Round::default());
+        }
         let rows = inner.catalogue.policies(None).await?;
+        let paused = inner.catalogue.paused_origins().await?;
         let mut round = Round {
             next_wake_ms: None,
             count: rows.len(),
         };
         for row in rows {
             let key = row.policy.key.clone();
-            match self.look_at(row).await {
+            let is_paused = paused.iter().any(|of| of == key.origin.kind().as_str());
+            match self.look_at(row, is_paused).await {
                 Ok(next) => {
                     round.next_wake_ms = [round.next_wake_ms, next].into_iter().flatten().min();
                 }
@@ -98,7 +105,7 @@ impl Engine {
     }
 
     /// Begins what is due for one policy; says when to look again.
-    async fn look_at(&self, row: PolicyRow) -> Result<Option<i64>, EngineError> {
+    async fn look_at(&self, row: PolicyRow, paused: bool) -> Result<Option<i64>, EngineError> {
         let inner = &self.inner;
         let policy = row.policy;
         let key = &policy.key;
@@ -106,7 +113,7 @@ impl Engine {
         let running = inner.policies.run_of(key);
         let situation = Situation {
             now_ms,
-            paused: self.scheduler_paused(key.origin.kind()).await?,
+            paused,
             running_since_ms: running.as_ref().map(|run| run.started_ms),
             busy: {
                 let activity = inner.activity();
@@ -147,8 +154,10 @@ impl Engine {
         let noted = async {
             let mut write = inner.catalogue.write().await?;
             let known = write.policy(key).await?;
-            let Some(mut known) = known.filter(|known| known.policy.version == policy.version)
-            else {
+            let unchanged = |known: &PolicyRow| {
+                known.policy.version == policy.version && known.timetable == row.timetable
+            };
+            let Some(mut known) = known.filter(unchanged) else {
                 return Ok(false);
             };
             known.timetable = table;
@@ -164,8 +173,8 @@ impl Engine {
             inner.policies.end(key);
         }
         if !is_noted? {
-            // Changed meanwhile: whoever did that woke us.
-            return Ok(None);
+            // Changed meanwhile: it is looked at again as it is now.
+            return Ok(Some(now_ms));
         }
         for run in &skipped {
             inner.note_run_end(key, run).await?;

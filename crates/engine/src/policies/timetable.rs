@@ -13,7 +13,7 @@ const RETENTION_PAUSE_MS: i64 = 3_600_000;
 /// Pause before retention tries again what it could not delete.
 pub(super) const RETENTION_RETRY_MS: i64 = 15 * 60_000;
 /// Missed due times that are counted.
-const MOST_MISSED: u32 = 10_000;
+const MOST_MISSED: u32 = 1000;
 
 /// What is due when, milliseconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

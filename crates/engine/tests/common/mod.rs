@@ -3,6 +3,8 @@
 
 pub mod collections;
 
+pub mod policies;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -76,7 +76,7 @@ pub(super) fn parse(expression: &str) -> Result<Times, ScheduleError> {
     let parts: Vec<String> = nickname(trimmed)
         .unwrap_or(trimmed)
         .split_whitespace()
-        .map(str::to_ascii_uppercase)
+        .map(str::to_owned)
         .collect();
     let fields: &[Field] = match parts.len() {
         5 => &UNIX,
@@ -170,7 +170,7 @@ fn normalise(field: &Field, part: &str, is_quartz: bool) -> Result<String, Strin
     }
     let of_week = field.name == "day of week";
     // The last day of a Quartz week.
-    if of_week && is_quartz && part == "L" {
+    if of_week && is_quartz && part.eq_ignore_ascii_case("L") {
         return Ok("7".to_owned());
     }
     let mut items = Vec::new();
@@ -217,7 +217,7 @@ fn split_special(item: &str, is_day: bool) -> (&str, &str) {
     let at = item
         .find('#')
         .or_else(|| {
-            let tail = item.trim_end_matches(['L', 'W']);
+            let tail = item.trim_end_matches(['L', 'W', 'l', 'w']);
             (tail.len() < item.len()).then_some(tail.len())
         })
         .unwrap_or(item.len());
@@ -232,7 +232,10 @@ fn number_of_step(step: &str) -> Result<u16, String> {
 }
 
 fn value(field: &Field, text: &str) -> Result<u16, String> {
-    let named = field.names.iter().position(|name| *name == text);
+    let named = field
+        .names
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(text));
     let number = match named.and_then(|at| u16::try_from(at).ok()) {
         Some(at) => field.low + at,
         None => Some(text)

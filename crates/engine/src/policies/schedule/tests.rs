@@ -447,10 +447,10 @@ prop_compose! {
 fn near_a_change(zone: &TimeZone, pick: usize) -> i64 {
     let start = "2024-01-01T00:00:00Z".parse::<Timestamp>().unwrap();
     let end = "2035-01-01T00:00:00Z".parse::<Timestamp>().unwrap();
-    let changes = zone
+    let mut changes = zone
         .following(start)
         .take_while(|change| change.timestamp() < end);
-    let change = changes.skip(pick % 20).next();
+    let change = changes.nth(pick % 20);
     let fallback = start.as_millisecond() + i64::try_from(pick).unwrap() * 37 * DAY_MS;
     change.map_or(fallback, |change| change.timestamp().as_millisecond())
 }
