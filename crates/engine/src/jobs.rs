@@ -10,7 +10,7 @@ mod recover;
 mod running;
 
 pub(crate) use activity::Activity;
-pub(crate) use lifecycle::{JobSpec, Outcome, Priority};
+pub(crate) use lifecycle::{JobSpec, Outcome};
 pub(crate) use recover::recover;
 pub(crate) use running::RunningJob;
 

@@ -10,7 +10,7 @@ use snapkeep_vault::{
 
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, ReadonlyOperation};
-use crate::jobs::{JobSpec, Outcome, Priority, RunningJob};
+use crate::jobs::{JobSpec, Outcome, RunningJob};
 use crate::model::{
     CheckRequest, CleanupResult, JobInfo, JobKind, JobProgress, JobState, JobTicket, KeyDescription,
 };
@@ -250,7 +250,6 @@ impl Engine {
     ) {
         self.inner.spawn_job(
             "maintenance",
-            Priority::Background,
             move |_| work(),
             move |inner, result| {
                 let outcome = match (result, job.cancel_reason()) {

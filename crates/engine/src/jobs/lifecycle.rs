@@ -66,32 +66,6 @@ pub(super) fn ended_by(mut info: JobInfo, outcome: Outcome, now_ms: i64) -> JobI
     info
 }
 
-/// How much of the processors a job claims where others want them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Priority {
-    /// Like requests: somebody waits for what it brings back.
-    Usual,
-    /// What requests leave over. A backup reads and compresses on all cores, and reads and writes of its data must go on.
-    Background,
-}
-
-/// Niceness of background jobs: beside a busy thread of the usual priority they get about a tenth.
-#[cfg(target_os = "linux")]
-const BACKGROUND_NICENESS: i32 = 10;
-
-impl Priority {
-    /// Sets it for this thread and those that it will start.
-    fn apply(self) {
-        // Elsewhere niceness belongs to the process as a whole.
-        #[cfg(target_os = "linux")]
-        if self == Self::Background
-            && let Err(error) = rustix::process::setpriority_process(None, BACKGROUND_NICENESS)
-        {
-            tracing::debug!(%error, "a background job runs at the usual priority");
-        }
-    }
-}
-
 impl Inner {
     /// Begins a job. `admit` is asked under the lock of [`Activity`] whether it may run beside what runs, and notes there what
     /// excludes others; `withdraw` undoes those notes when the job cannot be written to the catalogue.
@@ -229,7 +203,6 @@ impl Inner {
     pub(crate) fn spawn_job<T: Send + 'static>(
         self: &Arc<Self>,
         name: &str,
-        priority: Priority,
         work: impl FnOnce(&Arc<Self>) -> Result<T, EngineError> + Send + 'static,
         end: impl FnOnce(&Arc<Self>, Result<T, EngineError>) + Send + 'static,
     ) {
@@ -250,10 +223,7 @@ impl Inner {
         let of_thread = Arc::clone(&task);
         let spawned = std::thread::Builder::new()
             .name(format!("job-{name}"))
-            .spawn(move || {
-                priority.apply();
-                run_once(&of_thread);
-            });
+            .spawn(move || run_once(&of_thread));
         if let Err(error) = spawned {
             tracing::warn!(%error, "no thread for a job; it shares one of the pool");
             self.runtime.spawn_blocking(move || run_once(&task));

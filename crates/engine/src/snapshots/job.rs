@@ -15,7 +15,7 @@ use super::running::RunningSnapshot;
 use crate::catalogue::SnapshotRow;
 use crate::engine::Inner;
 use crate::error::EngineError;
-use crate::jobs::{CANCELLED_ON_REQUEST, Outcome, Priority, RunningJob};
+use crate::jobs::{CANCELLED_ON_REQUEST, Outcome, RunningJob};
 use crate::layout::{Manifest, ShardResult};
 use crate::model::{ResourceKind, ShardFailure, SnapshotInfo, SnapshotState};
 use crate::repositories::{NAME_TAG, TAG};
@@ -57,7 +57,6 @@ pub(super) fn spawn(inner: &Arc<Inner>, running: Arc<RunningSnapshot>, capture: 
     let of_work = Arc::clone(&running);
     inner.spawn_job(
         "snapshot",
-        Priority::Background,
         move |inner| work(inner, &of_work, capture.as_ref()),
         move |inner, result| inner.block_on(end(inner, &running, result)),
     );

@@ -290,3 +290,200 @@ impl FileSource for RowsSource<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use snapkeep_drivers::{ChangeToken, DriverError, GoneDocument};
+    use snapkeep_vault::backup::SinkClosed;
+
+    use crate::layout::lines::read_documents;
+
+    /// Documents of so many bytes of source and of vectors, read in ranges of ten.
+    struct Fake(Vec<(usize, usize)>);
+
+    impl Fake {
+        fn source(&self, at: usize) -> String {
+            format!("{{\"t\":\"{}\"}}", "x".repeat(self.0[at].0))
+        }
+
+        fn vectors(&self, at: usize) -> Vec<u8> {
+            (0..self.0[at].1)
+                .map(|byte| (byte * 31 + at) as u8)
+                .collect()
+        }
+    }
+
+    impl ShardCapture for Fake {
+        fn token(&self) -> ChangeToken {
+            ChangeToken {
+                index_uuid: String::new(),
+                history_uuid: String::new(),
+                next_seq_no: self.0.len() as u64,
+            }
+        }
+
+        fn proof(&self) -> Proof {
+            Proof::default()
+        }
+
+        fn size_bytes(&self) -> u64 {
+            0
+        }
+
+        fn can_continue(&self, _: &ChangeToken) -> bool {
+            true
+        }
+
+        fn parts(&self, from: u64, _: u64) -> Vec<Range<u64>> {
+            let end = self.0.len() as u64;
+            (from..end)
+                .step_by(10)
+                .map(|first| first..end.min(first + 10))
+                .collect()
+        }
+
+        fn read(
+            &self,
+            range: Range<u64>,
+            visit: &mut dyn FnMut(LiveDocument<'_>) -> ControlFlow<()>,
+        ) -> Result<(), DriverError> {
+            for seq_no in range {
+                let (source, vectors) =
+                    (self.source(seq_no as usize), self.vectors(seq_no as usize));
+                let flow = visit(LiveDocument {
+                    id: "id",
+                    routing: None,
+                    version: 1,
+                    seq_no,
+                    source: source.as_bytes(),
+                    vectors: &vectors,
+                });
+                if flow.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+
+        fn gone_since(
+            &self,
+            _: u64,
+            _: &mut dyn FnMut(GoneDocument<'_>) -> ControlFlow<()>,
+        ) -> Result<(), DriverError> {
+            Ok(())
+        }
+    }
+
+    /// Blobs as the vault would cut them.
+    #[derive(Default)]
+    struct Blobs(Vec<Vec<u8>>, Vec<u8>);
+
+    impl SegmentSink for Blobs {
+        fn write(&mut self, data: &[u8]) -> Result<(), SinkClosed> {
+            self.1.extend_from_slice(data);
+            Ok(())
+        }
+
+        fn reserve(&mut self, _: usize) -> Result<&mut [u8], SinkClosed> {
+            Err(SinkClosed)
+        }
+
+        fn advance(&mut self, _: usize) {}
+
+        fn hole(&mut self, _: u64) -> Result<(), SinkClosed> {
+            Err(SinkClosed)
+        }
+
+        fn cut(&mut self) -> Result<(), SinkClosed> {
+            if !self.1.is_empty() {
+                self.0.push(std::mem::take(&mut self.1));
+            }
+            Ok(())
+        }
+    }
+
+    fn store(source: &RowsSource<'_>) -> Vec<Vec<u8>> {
+        let mut blobs = Blobs::default();
+        for segment in 0..source.segments() {
+            source.read_segment(segment, &mut blobs).unwrap();
+            // The end of a segment ends a blob.
+            blobs.cut().unwrap();
+        }
+        blobs.0
+    }
+
+    fn take(blobs: &mut impl Iterator<Item = Vec<u8>>, bytes: u64) -> Vec<u8> {
+        let mut taken = Vec::new();
+        while (taken.len() as u64) < bytes {
+            taken.extend(blobs.next().unwrap());
+        }
+        assert_eq!(taken.len() as u64, bytes, "a part ends a blob");
+        taken
+    }
+
+    fn columns(fake: &Fake) -> [RowsSource<'_>; 2] {
+        [Column::Objects, Column::Vectors]
+            .map(|column| RowsSource::new(fake, column, 0, 0, Arc::default()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+
+        #[test]
+        fn both_files_can_be_read_part_by_part(
+            sizes in proptest::collection::vec(
+                (prop_oneof![15 => 0..2000_usize, 1 => Just(3 << 20)], prop_oneof![15 => 0..4000_usize, 1 => Just(9 << 20)]),
+                0..45,
+            ),
+        ) {
+            let fake = Fake(sizes);
+            let [objects, vectors] = columns(&fake);
+            let mut lines = store(&objects).into_iter();
+            let mut floats = store(&vectors).into_iter();
+            let (objects, vectors) = (objects.totals().unwrap(), vectors.totals().unwrap());
+            let mut read = Vec::new();
+            for part in pair_parts(&objects, &vectors).unwrap() {
+                let before = read.len() as u64;
+                let (text, vectors) = (take(&mut lines, part.bytes), take(&mut floats, part.vector_bytes));
+                read_documents(&text, &vectors, |_| false, &mut read).unwrap();
+                prop_assert_eq!(read.len() as u64 - before, part.documents);
+                let last = read.last().unwrap();
+                let without_last = text.len() + vectors.len() - last.source.len() - last.vectors.len();
+                // Nothing but one document makes a part large.
+                prop_assert!((without_last as u64) < PART_BYTES + (64 << 10));
+            }
+            prop_assert!(lines.next().is_none() && floats.next().is_none());
+            prop_assert_eq!(read.len(), fake.0.len());
+            for (at, document) in read.iter().enumerate() {
+                prop_assert_eq!(&document.source, &fake.source(at).into_bytes());
+                prop_assert_eq!(&document.vectors, &fake.vectors(at));
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_has_no_parts_and_only_new_documents_count() {
+        let fake = Fake(vec![(10, 0); 30]);
+        let source = RowsSource::new(&fake, Column::Documents, 10, 25, Arc::default());
+        store(&source);
+        let totals = source.totals().unwrap();
+        assert_eq!(
+            (totals.documents, totals.counted.live, totals.parts.len()),
+            (20, 5, 0)
+        );
+    }
+
+    #[test]
+    fn readings_that_differ_are_no_pair() {
+        let fake = Fake(vec![(10, 8); 30]);
+        let [objects, vectors] = columns(&fake);
+        store(&objects);
+        store(&vectors);
+        let (objects, mut vectors) = (objects.totals().unwrap(), vectors.totals().unwrap());
+        assert!(pair_parts(&objects, &vectors).is_ok());
+        vectors.counted.digest ^= 1;
+        assert!(pair_parts(&objects, &vectors).is_err());
+    }
+}
