@@ -582,7 +582,7 @@ async fn a_batch_tells_each_object_how_it_ended() {
     assert_eq!(answer[0]["vector"], json!([9, 9, 9]));
     assert_eq!(
         answer[2]["result"]["errors"]["error"][0]["message"],
-        "invalid object: the given class is empty"
+        "the given class is empty"
     );
     let made = server.get("/v1/schema/Made").await.ok();
     let types: Vec<&Value> = made["properties"]

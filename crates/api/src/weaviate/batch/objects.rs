@@ -8,8 +8,8 @@ use crate::auth::Need;
 use crate::weaviate::class::capitalised;
 use crate::weaviate::errors::WvError;
 use crate::weaviate::object::{
-    ClassCatalogue, ObjectInput, ObjectJson, Shown, WriteOptions, WrittenObject, decode_batch,
-    write_objects,
+    ClassCatalogue, ObjectInput, ObjectJson, Shown, Wording, WriteOptions, WrittenObject,
+    decode_batch, write_objects,
 };
 use crate::weaviate::objects::check_consistency;
 use crate::weaviate::request::WvRequest;
@@ -36,6 +36,7 @@ async fn create(request: WvRequest) -> WvResult {
         let options = WriteOptions {
             mode: PutMode::Upsert,
             echo: true,
+            wording: Wording::Batch,
         };
         let outcomes = write_objects(&request.state, inputs, options);
         let items: Vec<Item> = heads

@@ -7,7 +7,7 @@ use snapkeep_store::collections::{ObjectVector, PutMode};
 use super::super::batch::{BatchDelete, ReferenceInput, delete_matching, write_references};
 use super::super::class::capitalised;
 use super::super::errors::WvError;
-use super::super::object::{Beacon, ObjectInput, WriteOptions, parse_id, write_objects};
+use super::super::object::{Beacon, ObjectInput, Wording, WriteOptions, parse_id, write_objects};
 use super::super::state::blocking;
 use super::proto::{
     BatchDeleteObject, BatchDeleteReply, BatchDeleteRequest, BatchError, BatchObject,
@@ -54,6 +54,7 @@ pub(super) async fn objects(
         let options = WriteOptions {
             mode: PutMode::Upsert,
             echo: false,
+            wording: Wording::Batch,
         };
         let outcomes = write_objects(&context.state, inputs, options);
         for (position, outcome) in positions.into_iter().zip(outcomes) {
@@ -97,18 +98,6 @@ fn input(context: &Context, object: BatchObject) -> Result<ObjectInput, String> 
             vector.name.clear();
         }
         found.push(vector);
-    }
-    // A client that knows one vector sends it without a name, whatever the class calls it.
-    if let (Some(class), [only]) = (&class, found.as_mut_slice()) {
-        let mut names = class.schema.named_vectors.keys();
-        if let (true, None, Some(name), None) = (
-            only.name.is_empty(),
-            class.schema.vector,
-            names.next(),
-            names.next(),
-        ) {
-            only.name.clone_from(name);
-        }
     }
     let properties = object.properties.map(incoming::properties).transpose()?;
     Ok(ObjectInput {

@@ -422,8 +422,11 @@ impl Reader<'_> {
         let Some(beacons) = beacons.filter(|it| !it.is_empty()) else {
             return Ok(None);
         };
-        let nothing = PropertiesRequest::default();
-        let wanted = asked.properties.as_ref().unwrap_or(&nothing);
+        let everything = PropertiesRequest {
+            return_all_nonref_properties: true,
+            ..PropertiesRequest::default()
+        };
+        let wanted = asked.properties.as_ref().unwrap_or(&everything);
         let mut found = Vec::new();
         for beacon in beacons.iter().filter_map(|it| it["beacon"].as_str()) {
             let Ok(beacon) = Beacon::parse(beacon) else {

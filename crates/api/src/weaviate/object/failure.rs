@@ -15,6 +15,11 @@ pub enum StorageContext<'a> {
         /// The shard it belongs to.
         shard: &'a str,
     },
+    /// Writing one object of a batch: without the way down to the shard.
+    BatchWrite {
+        /// The object, for texts about its vectors.
+        id: ObjectId,
+    },
     /// Reading one object.
     Read,
     /// Listing.
@@ -38,6 +43,13 @@ fn reason(error: &StoreError) -> Option<String> {
     })
 }
 
+fn wrong_length(id: ObjectId, expected: u32, found: u32) -> String {
+    format!(
+        "Validate vector index for {id}: new node has a vector with length {found}. Existing nodes have vectors with \
+         length {expected}: vector dimensions do not match the index dimensions"
+    )
+}
+
 impl StorageContext<'_> {
     /// The answer for a failure; `class` is the name of the class.
     pub fn error(self, class: &str, error: &StoreError) -> WvError {
@@ -53,7 +65,7 @@ impl StorageContext<'_> {
                     format!("repo: object by id: search index {index}: determine shard: {reason}")
                 }
                 Self::List => format!("msg:search index {index} code:422 err:{reason}"),
-                Self::Search => reason,
+                Self::Search | Self::BatchWrite { .. } => reason,
             });
         }
         match (error, self) {
@@ -70,9 +82,15 @@ impl StorageContext<'_> {
                 Self::Write { id, shard },
             ) => WvError::internal(format!(
                 "put object: import into index {index}: put local object: shard={shard:?}: store object in LSM store: \
-                 Validate vector index for {id}: new node has a vector with length {found}. Existing nodes have \
-                 vectors with length {expected}: vector dimensions do not match the index dimensions"
+                 {}",
+                wrong_length(id, *expected, *found)
             )),
+            (
+                StoreError::VectorLength {
+                    expected, found, ..
+                },
+                Self::BatchWrite { id },
+            ) => WvError::internal(wrong_length(id, *expected, *found)),
             (
                 StoreError::VectorLength {
                     expected, found, ..

@@ -6,7 +6,7 @@ use snapkeep_store::collections::ObjectOp;
 use super::failure::StorageContext;
 use super::input::ObjectInput;
 use super::properties::check_and_normalise;
-use super::vectors::check_vectors;
+use super::vectors::{adopt_names, check_vectors};
 use super::write::{ClassCatalogue, adapt_schema, invalid, ready_tenant, resolve_reference};
 use crate::weaviate::errors::WvError;
 use crate::weaviate::state::WeaviateState;
@@ -23,6 +23,7 @@ pub fn merge_object(state: &WeaviateState, mut input: ObjectInput) -> Result<(),
         return Err(error);
     }
     let class = classes.get(&input.class).ok_or_else(WvError::not_found)?;
+    adopt_names(&class.schema, &mut input.vectors);
     check_vectors(&class.schema, &input.vectors).map_err(invalid)?;
     let tenant = input.tenant.as_deref();
     if let Some(tenant) = tenant {

@@ -22,6 +22,6 @@ pub use text::parse_floats;
 pub use vectors::check_vectors;
 pub(crate) use write::resolve_reference;
 pub use write::{
-    ClassCatalogue, ClassContext, WriteOptions, WrittenObject, check_object, ready_tenant,
+    ClassCatalogue, ClassContext, Wording, WriteOptions, WrittenObject, check_object, ready_tenant,
     write_objects,
 };

@@ -6,6 +6,23 @@ use snapkeep_store::collections::ObjectVector;
 
 use crate::weaviate::class::ClassSchema;
 
+/// What clients call the vector of a class that names none.
+const DEFAULT: &str = "default";
+
+/// Gives vectors the names that their class knows them by: a client that knows one vector sends it without a name
+/// though the class names it, or calls the unnamed one `default`.
+pub(super) fn adopt_names(class: &ClassSchema, vectors: &mut [ObjectVector]) {
+    let [only] = vectors else {
+        return;
+    };
+    let mut names = class.named_vectors.keys();
+    match (class.vector.is_some(), names.next(), names.next()) {
+        (false, Some(name), None) if only.name.is_empty() => only.name.clone_from(name),
+        (true, None, _) if only.name == DEFAULT => only.name.clear(),
+        _ => {}
+    }
+}
+
 /// Checks names and kinds of the vectors of an object against its class.
 ///
 /// # Errors
@@ -51,6 +68,18 @@ pub fn check_vectors(class: &ClassSchema, vectors: &[ObjectVector]) -> Result<()
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_single_vector_finds_its_name() {
+        let adopted = |class: serde_json::Value, name: &str| {
+            let mut vectors = [ObjectVector::single(name, vec![1.0])];
+            adopt_names(&ClassSchema::parse("A", &class), &mut vectors);
+            vectors[0].name.clone()
+        };
+        assert_eq!(adopted(json!({"vectorConfig": {"x": {}}}), ""), "x");
+        assert_eq!(adopted(json!({"vectorConfig": {"x": {}, "y": {}}}), ""), "");
+        assert_eq!(adopted(json!({}), "default"), "");
+    }
 
     #[test]
     fn only_vectors_of_the_class_are_taken() {

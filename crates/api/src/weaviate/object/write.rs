@@ -15,7 +15,7 @@ use super::beacon::Beacon;
 use super::failure::StorageContext;
 use super::input::ObjectInput;
 use super::properties::check_and_normalise;
-use super::vectors::check_vectors;
+use super::vectors::{adopt_names, check_vectors};
 use crate::weaviate::class::{
     ClassSchema, DataType, PropertySchema, Surroundings, capitalised, check_class,
     check_properties, complete,
@@ -76,6 +76,26 @@ pub struct WriteOptions {
     pub mode: PutMode,
     /// The outcome holds the object as it was stored.
     pub echo: bool,
+    /// How complaints are worded.
+    pub wording: Wording,
+}
+
+/// Complaints about an item of a batch lack the context that those about a single object have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wording {
+    /// As for one object.
+    Single,
+    /// As for one of many.
+    Batch,
+}
+
+impl Wording {
+    fn invalid(self, complaint: impl std::fmt::Display) -> WvError {
+        match self {
+            Self::Single => invalid(complaint),
+            Self::Batch => WvError::unprocessable(complaint.to_string()),
+        }
+    }
 }
 
 /// What became of an object.
@@ -108,7 +128,7 @@ pub fn write_objects(
         let failure = schema_failures.get(&capitalised(&input.class));
         let prepared = match failure {
             Some(error) => Err(error.clone()),
-            None => prepare(state, &mut classes, input),
+            None => prepare(state, &mut classes, input, options.wording),
         };
         outcomes.push(prepared.map(|prepared| {
             let object = options.echo.then(|| prepared.echo());
@@ -144,9 +164,10 @@ pub fn write_objects(
                 }
             }
             Err(error) => {
-                let context = StorageContext::Write {
-                    id: written.id,
-                    shard: &shard,
+                let id = written.id;
+                let context = match options.wording {
+                    Wording::Single => StorageContext::Write { id, shard: &shard },
+                    Wording::Batch => StorageContext::BatchWrite { id },
                 };
                 outcomes[position] = Err(context.error(&written.class, &error));
             }
@@ -160,7 +181,13 @@ pub fn write_objects(
 /// # Errors
 /// What the write would answer.
 pub fn check_object(state: &WeaviateState, input: ObjectInput) -> Result<(), WvError> {
-    prepare(state, &mut ClassCatalogue::new(&state.store), input).map(|_| ())
+    prepare(
+        state,
+        &mut ClassCatalogue::new(&state.store),
+        input,
+        Wording::Single,
+    )
+    .map(|_| ())
 }
 
 struct Prepared {
@@ -190,19 +217,21 @@ pub(super) fn invalid(complaint: impl std::fmt::Display) -> WvError {
 fn prepare(
     state: &WeaviateState,
     classes: &mut ClassCatalogue<'_>,
-    input: ObjectInput,
+    mut input: ObjectInput,
+    wording: Wording,
 ) -> Result<Prepared, WvError> {
     if input.class.is_empty() {
-        return Err(invalid("the given class is empty"));
+        return Err(wording.invalid("the given class is empty"));
     }
     let Some(class) = classes.get(&input.class) else {
-        return Err(invalid(format!(
+        return Err(wording.invalid(format!(
             "class '{}' not present in schema",
             capitalised(&input.class)
         )));
     };
     let id = input.id.unwrap_or_else(ObjectId::random);
-    check_vectors(&class.schema, &input.vectors).map_err(invalid)?;
+    adopt_names(&class.schema, &mut input.vectors);
+    check_vectors(&class.schema, &input.vectors).map_err(|it| wording.invalid(it))?;
     if let Some(tenant) = &input.tenant {
         ready_tenant(&state.store, &class, tenant, true)?;
     }
@@ -211,7 +240,7 @@ fn prepare(
         check_and_normalise(&class.schema, input.properties, &mut |property, beacon| {
             resolve_reference(&state.store, classes, property, beacon, tenant)
         })
-        .map_err(invalid)?;
+        .map_err(|it| wording.invalid(it))?;
     let shard = match &input.tenant {
         Some(tenant) => tenant.clone(),
         None => class

@@ -8,8 +8,8 @@ use crate::auth::Need;
 use crate::weaviate::class::capitalised;
 use crate::weaviate::errors::WvError;
 use crate::weaviate::object::{
-    ClassCatalogue, ObjectInput, ObjectJson, Shown, StorageContext, WriteOptions, check_object,
-    decode_object, merge_object, write_objects,
+    ClassCatalogue, ObjectInput, ObjectJson, Shown, StorageContext, Wording, WriteOptions,
+    check_object, decode_object, merge_object, write_objects,
 };
 use crate::weaviate::request::WvRequest;
 use crate::weaviate::response::WvResponse;
@@ -44,7 +44,11 @@ async fn create(request: WvRequest) -> WvResult {
 }
 
 fn write_one(request: &WvRequest, input: ObjectInput, mode: PutMode) -> WvResult {
-    let options = WriteOptions { mode, echo: true };
+    let options = WriteOptions {
+        mode,
+        echo: true,
+        wording: Wording::Single,
+    };
     let outcome = write_objects(&request.state, vec![input], options).pop();
     let written =
         outcome.unwrap_or_else(|| Err(WvError::internal("the object was not written")))?;
