@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use snapkeep_drivers::ResourceRef;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What happens when a collection to be restored is there already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,9 @@ pub struct RestoreRequest {
     pub tenants: Option<Vec<String>>,
     /// Whether aliases of collections that lead elsewhere are taken over; otherwise these stay as they are.
     pub overwrite_aliases: bool,
+    /// How long after it was accepted collections appear at the earliest, so that a cancel that follows at once finds the restore
+    /// unfinished, however small it is.
+    pub cancel_window: Duration,
 }
 
 /// An accepted restore.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, json};
 use snapkeep_drivers::{DriverError, ResourceInfo, ResourceKind, Restoration, RestoreIndex};
@@ -121,6 +122,7 @@ impl Engine {
         let engine = TargetError::Engine;
         let (of_read, read_row) = (Arc::clone(vault), row.clone());
         let on_conflict = request.on_conflict;
+        let not_before = Instant::now() + request.cancel_window;
         let (prepared, collections, global_state) = inner
             .blocking(move |inner| {
                 Ok(
@@ -270,6 +272,7 @@ impl Engine {
             indices: begun.into_iter().zip(restorations).collect(),
             collections,
             on_conflict,
+            not_before,
             global_state,
         };
         job::spawn(inner, running, work);

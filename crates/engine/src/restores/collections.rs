@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use snapkeep_drivers::{DriverError, ResourceKind, RestoreCollection};
 use snapkeep_vault::{Node, Repository, Tree};
@@ -17,6 +18,9 @@ use crate::layout::{
 };
 use crate::model::{OnConflict, RestoreRequest};
 use crate::snapshots::base::{find_node, folder_of};
+
+/// How often a restore that waits for its earliest end looks for a cancel.
+const CANCEL_LOOK: Duration = Duration::from_millis(5);
 
 /// A collection to load.
 #[derive(Debug)]
@@ -191,7 +195,7 @@ pub(super) fn restore(
     running: &RunningRestore,
     repository: &Repository,
     mut works: Vec<CollectionWork>,
-    on_conflict: OnConflict,
+    (on_conflict, not_before): (OnConflict, Instant),
 ) -> Result<(), String> {
     let existing: BTreeSet<String> = inner
         .driver
@@ -259,6 +263,9 @@ pub(super) fn restore(
         };
         let loaded = loading.run(&work.shards);
         proofs.push(loaded.map_err(|error| format!("collection [{}]: {error}", work.target.name))?);
+    }
+    while Instant::now() < not_before && !running.job.cancel.is_cancelled() {
+        std::thread::sleep(CANCEL_LOOK);
     }
     if !running.begin_finalizing() {
         return Err("cancelled".to_owned());

@@ -1,6 +1,7 @@
 //! The work of a restore, on a thread of its own, and its end.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use snapkeep_drivers::Restoration;
 use snapkeep_vault::Node;
@@ -10,7 +11,7 @@ use super::load::Loading;
 use super::running::RunningRestore;
 use crate::engine::Inner;
 use crate::error::{EngineError, InUse};
-use crate::jobs::{Outcome, Priority};
+use crate::jobs::Outcome;
 use crate::layout::GlobalState;
 use crate::model::{OnConflict, RecoveryStage, ResourceKind, RestoreInfo, RestoreState};
 
@@ -28,6 +29,8 @@ pub(super) struct RestoreWork {
     /// In the order of the planned collections.
     pub(super) collections: Vec<CollectionWork>,
     pub(super) on_conflict: OnConflict,
+    /// Collections do not appear before.
+    pub(super) not_before: Instant,
     pub(super) global_state: Option<GlobalState>,
 }
 
@@ -38,7 +41,6 @@ pub(super) fn spawn(inner: &Arc<Inner>, running: Arc<RunningRestore>, work: Rest
     let snapshot_uuid = work.snapshot_uuid.clone();
     inner.spawn_job(
         "restore",
-        Priority::Usual,
         move |inner| Ok(run(inner, &of_work, work)),
         move |inner, result| {
             let info = result.unwrap_or_else(|error| failed(inner, &running, &error));
@@ -99,7 +101,8 @@ fn run(inner: &Arc<Inner>, running: &RunningRestore, work: RestoreWork) -> Resto
             }
             (Ok(_), true) => {
                 let works = work.collections;
-                collections::restore(inner, running, &repository, works, work.on_conflict)
+                let options = (work.on_conflict, work.not_before);
+                collections::restore(inner, running, &repository, works, options)
             }
         };
         let failure = restored
