@@ -237,10 +237,16 @@ pub fn complete(class: &Map<String, Value>) -> Map<String, Value> {
         sharding_config(multi_tenant, sharding.as_ref()),
     );
     complete_vectors(&mut given, &mut result);
-    let replication = merged(
+    let mut replication = merged(
         json!({"deletionStrategy": "TimeBasedResolution", "factor": 1, "asyncEnabled": false}),
         given.shift_remove("replicationConfig").as_ref(),
     );
+    if replication["factor"]
+        .as_i64()
+        .is_none_or(|factor| factor < 1)
+    {
+        replication["factor"] = json!(1);
+    }
     result.insert("replicationConfig".into(), replication);
     result.extend(given);
     result

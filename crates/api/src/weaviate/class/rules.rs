@@ -74,6 +74,13 @@ pub fn check_class(class: &Map<String, Value>, around: &Surroundings<'_>) -> Res
             "creating a class with both a class level vector index and named vectors is forbidden",
         ));
     }
+    // Kept silently, it would promise that objects go when they do not.
+    let expires = class
+        .get("objectTtlConfig")
+        .is_some_and(|it| it["enabled"].as_bool() == Some(true));
+    if expires {
+        return Err(WvError::not_offered("objectTtlConfig (expiry of objects)").into_schema());
+    }
     check_properties(name, &[], properties, around)?;
     check_vectors(class)?;
     check_sharding(class, around)
@@ -378,6 +385,10 @@ mod tests {
             (
                 json!({"class": "A", "vectorizer": "text2vec-nope"}),
                 "vectorizer: no module with name \"text2vec-nope\" present",
+            ),
+            (
+                json!({"class": "A", "objectTtlConfig": {"enabled": true}}),
+                "objectTtlConfig (expiry of objects) is not offered by this server",
             ),
             (
                 json!({"class": "A", "vectorIndexType": "frob"}),
