@@ -96,6 +96,8 @@ async fn each_kind_is_recognised_by_its_secret_also_after_a_restart() {
         .add(new("cloud", Kind::AccessKey, Role::Viewer))
         .await
         .unwrap();
+    // It belongs to the engine that ends.
+    drop(credentials);
     let world = world.restart().await;
     let credentials = world.engine.credentials();
     let admin = credentials

@@ -209,10 +209,15 @@ impl Caller {
 
     /// Who may do nothing: the request did not pass the middleware.
     pub fn nobody() -> Self {
+        Self::stranger(None)
+    }
+
+    /// Somebody who presented nothing, where nothing is needed. May do nothing that is asked for.
+    pub(super) fn stranger(address: Option<IpAddr>) -> Self {
         Self {
             principal: None,
             method: Method::Local,
-            address: None,
+            address,
             trail: Trail::default(),
         }
     }

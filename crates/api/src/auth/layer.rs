@@ -152,7 +152,7 @@ impl Gate {
         let caller = match outcome {
             Ok((principal, method)) => Caller::new(principal, method, address),
             // Where everybody may look, a stranger sees what strangers may see.
-            Err(_) if is_open => Caller::nobody(),
+            Err(_) if is_open => Caller::stranger(address),
             Err(reason) => return Err((Box::new(refusal.answer(&reason)), tried, reason)),
         };
         Ok((Request::from_parts(head, body), caller))
@@ -219,6 +219,12 @@ impl Gate {
     /// Notes what a recognised caller did: every change, and every refusal.
     fn audit(&self, request: String, caller: &Caller, response: &Response) {
         let Some(principal) = caller.principal() else {
+            // Where credentials are exchanged for a token, wrong ones are told by the handler.
+            if response.status() == http::StatusCode::UNAUTHORIZED {
+                let reason = Reason::Wrong(None);
+                let address = caller.address();
+                self.audit_stranger(request, address, String::new(), &reason, response);
+            }
             return;
         };
         let Some(noted) = caller.trail().take() else {
