@@ -13,6 +13,7 @@ use super::fields;
 use super::request::EsRequest;
 use super::response::EsResponse;
 use super::routes::{EsResult, Route, RouteTable};
+use crate::shared::candidates;
 
 /// Longest replacement: what an index may be called, and some room for what a group adds.
 const MAX_REPLACEMENT_BYTES: usize = 265;
@@ -133,17 +134,6 @@ fn show(info: &RestoreInfo) -> EsResponse {
     }))
 }
 
-/// The indices of a snapshot, to resolve expressions against.
-pub(super) fn candidates(info: &SnapshotInfo) -> Vec<Candidate> {
-    let candidate = |name: String| Candidate {
-        name,
-        aliases: Vec::new(),
-        open: true,
-        hidden: false,
-    };
-    info.index_names().into_iter().map(candidate).collect()
-}
-
 #[derive(Debug)]
 struct Wanted {
     indices: Vec<String>,
@@ -251,7 +241,7 @@ impl Wanted {
         }
         // What the caller says about wildcards concerns indices of a cluster; in a snapshot none is closed or hidden.
         self.options.expand = Expand::ALL;
-        let candidates = visible(request, candidates(info));
+        let candidates = visible(request, candidates::of_snapshot(info));
         request
             .reach()
             .authorise_expression(&request.state.store, &self.indices)?;

@@ -8,8 +8,9 @@ use crate::elasticsearch::failures::{from_engine, index_missing_in_snapshot, sna
 use crate::elasticsearch::fields;
 use crate::elasticsearch::request::EsRequest;
 use crate::elasticsearch::response::EsResponse;
-use crate::elasticsearch::restore::{candidates, visible};
+use crate::elasticsearch::restore::visible;
 use crate::elasticsearch::routes::EsResult;
+use crate::shared::candidates;
 
 /// Makes a snapshot of a part of another.
 pub async fn clone(request: EsRequest) -> EsResult {
@@ -41,12 +42,16 @@ pub async fn clone(request: EsRequest) -> EsResult {
         }
         Err(error) => return Err(from_engine(error, shape)),
     };
-    let indices = selection::resolve(&patterns, &visible(&request, candidates(&info)), &options)
-        .map_err(|error| match error {
-            SelectionError::Missing(name) | SelectionError::Closed(name) => {
-                index_missing_in_snapshot(&name)
-            }
-        })?;
+    let indices = selection::resolve(
+        &patterns,
+        &visible(&request, candidates::of_snapshot(&info)),
+        &options,
+    )
+    .map_err(|error| match error {
+        SelectionError::Missing(name) | SelectionError::Closed(name) => {
+            index_missing_in_snapshot(&name)
+        }
+    })?;
     if indices.is_empty() {
         return Err(nothing(&info, &patterns));
     }

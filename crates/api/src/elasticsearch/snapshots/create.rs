@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use snapkeep_engine::names::check_snapshot_name;
-use snapkeep_engine::selection::{self, Candidate, Expand, Options};
+use snapkeep_engine::selection::{self, Expand, Options};
 use snapkeep_engine::{CreateSnapshot, SnapshotTicket};
-use snapkeep_store::{IndexState, Store};
 
 use super::info::{self, Parts};
 use crate::elasticsearch::config::Shape;
@@ -15,6 +14,7 @@ use crate::elasticsearch::request::EsRequest;
 use crate::elasticsearch::response::EsResponse;
 use crate::elasticsearch::restore::visible;
 use crate::elasticsearch::routes::EsResult;
+use crate::shared::candidates;
 
 /// Largest `metadata` in bytes of JSON.
 const MAX_METADATA_BYTES: usize = 1024;
@@ -36,7 +36,7 @@ pub async fn create(request: EsRequest) -> EsResult {
     if !name.starts_with('<') {
         check_snapshot_name(name).map_err(|rule| invalid_name(repository, name, rule, shape))?;
     }
-    let candidates = visible(&request, candidates(&request.state.store));
+    let candidates = visible(&request, candidates::of_store(&request.state.store));
     if !wanted.options.ignore_unavailable {
         request
             .reach()
@@ -78,22 +78,6 @@ async fn finished(request: &EsRequest, ticket: &SnapshotTicket) -> EsResult {
         request.readable(),
     );
     Ok(EsResponse::value(json!({ "snapshot": shown })))
-}
-
-/// The indices of the store. One that is being restored is found by its name only.
-fn candidates(store: &Store) -> Vec<Candidate> {
-    let candidate = |meta: &snapkeep_store::IndexMeta| Candidate {
-        name: meta.name.clone(),
-        aliases: meta.aliases.keys().cloned().collect(),
-        open: meta.state == IndexState::Open,
-        hidden: meta.is_hidden(),
-    };
-    store
-        .indices()
-        .iter()
-        .filter(|meta| meta.state != IndexState::Restoring)
-        .map(|meta| candidate(meta))
-        .collect()
 }
 
 #[derive(Debug)]
