@@ -1,5 +1,6 @@
 //! `DELETE /v1/backups/{backend}/{id}` and `…/restore`
 
+use jiff::Timestamp;
 use snapkeep_engine::{EngineError, RestoreState, SnapshotState};
 
 use super::super::errors::WvError;
@@ -17,6 +18,13 @@ use super::request::Place;
 use crate::auth::Need;
 
 const VERB: &str = "delete_backups";
+/// A real server knows only this long after the start whether a backup or restore is done, and until then accepts every cancel.
+/// Clients count on that: they start, cancel at once and expect 204, however soon the work is done.
+const GRACE_MS: i64 = 2_000;
+
+fn is_young(start_ms: i64) -> bool {
+    Timestamp::now().as_millisecond() - start_ms < GRACE_MS
+}
 
 /// The backup or restore that a cancel is about, once the caller may cancel at all.
 async fn target(request: &WvRequest) -> Result<Target, WvError> {
@@ -65,7 +73,7 @@ pub(super) async fn cancel(request: WvRequest) -> WvResult {
         false => Ok(info),
     };
     match info {
-        Ok(info) if info.state == SnapshotState::Success => {
+        Ok(info) if info.state == SnapshotState::Success && !is_young(info.start_ms) => {
             Err(BACKUP_SUCCEEDED.error(&[("id", id)]))
         }
         Ok(_) | Err(EngineError::SnapshotMissing { .. }) => Ok(WvResponse::no_content()),
@@ -95,15 +103,17 @@ pub(super) async fn cancel_restore(request: WvRequest) -> WvResult {
         .caller
         .authorise(need)
         .map_err(|denied| forbidden(&denied, VERB, "*"))?;
+    let young = is_young(run.start_ms);
     let run = match run.state.is_running() {
         true => engine.cancel_restore(&run.uuid).await,
         false => Ok(run),
     };
     match run {
-        Ok(run) if run.state == RestoreState::Success => {
+        Ok(run) if run.state == RestoreState::Success && !young => {
             Err(RESTORE_SUCCEEDED.error(&[("id", id)]))
         }
         Ok(_) | Err(EngineError::RestoreMissing { .. }) => Ok(WvResponse::no_content()),
+        Err(EngineError::RestoreFinalizing { .. }) if young => Ok(WvResponse::no_content()),
         Err(EngineError::RestoreFinalizing { .. }) => Err(RESTORE_FINALIZING.error(&[("id", id)])),
         Err(error) => Err(fail(&error)),
     }

@@ -56,7 +56,7 @@ impl Condition {
     }
 }
 
-/// The table as it stands in the documentation.
+/// The table as it stands in `docs/weaviate.md`.
 pub fn markdown() -> String {
     let mut out = String::from("| When | Status | Text | Weaviate 1.39 |\n|---|---|---|---|\n");
     for row in TABLE {
@@ -68,22 +68,27 @@ pub fn markdown() -> String {
             "" => "(empty)".to_owned(),
             text => format!("`{text}`"),
         };
-        let differs = match (row.differs, &row.example) {
-            (Some(differs), _) => differs,
-            (None, Example::Never(_)) => "the same",
-            (None, _) => "the same",
-        };
+        let differs = row.differs.unwrap_or("the same");
         let about = match row.example {
             Example::Never(why) => format!("{} (does not happen here: {why})", row.about),
             _ => row.about.to_owned(),
         };
-        let _ = writeln!(
-            out,
-            "| {} | {status} | {} | {} |",
-            about.replace('|', "\\|"),
-            text.replace('|', "\\|"),
-            differs.replace('|', "\\|")
-        );
+        let cells = [about, status, text, differs.to_owned()].map(|it| it.replace('|', "\\|"));
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+    out
+}
+
+/// What of it is not as upstream, as it stands in `docs/differences.md`.
+pub fn differences() -> String {
+    let mut out = String::from("| Where | Weaviate 1.39.0 | Snapkeep |\n|---|---|---|\n");
+    for (row, differs) in TABLE.iter().filter_map(|row| Some((row, row.differs?))) {
+        let status = match row.status {
+            0 => String::new(),
+            status => format!("{status} "),
+        };
+        let about = row.about.replace('|', "\\|");
+        let _ = writeln!(out, "| {about} | {differs} | {status}`{}` |", row.text);
     }
     out
 }
@@ -109,21 +114,29 @@ mod tests {
         }
     }
 
+    /// Compares the part of a document between two marks; with `UPDATE_DOCS` set it is written anew.
+    fn compare(document: &str, begin: &str, end: &str, wanted: &str) {
+        let path = format!("{}/../../docs/{document}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let start = text.find(begin).unwrap() + begin.len();
+        let stop = start + text[start..].find(end).unwrap();
+        if text[start..stop] == *wanted {
+            return;
+        }
+        assert!(
+            std::env::var_os("UPDATE_DOCS").is_some(),
+            "docs/{document} is out of date: run this test with UPDATE_DOCS=1"
+        );
+        let renewed = format!("{}{wanted}{}", &text[..start], &text[stop..]);
+        std::fs::write(&path, renewed).unwrap();
+    }
+
     #[test]
     fn the_documentation_shows_the_table_as_it_is() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/weaviate.md");
-        let document = std::fs::read_to_string(path).unwrap();
-        let (begin, end) = ("<!-- table of conditions -->\n", "<!-- end of table -->");
-        let start = document.find(begin).unwrap() + begin.len();
-        let stop = start + document[start..].find(end).unwrap();
-        let wanted = markdown();
-        if document[start..stop] != wanted {
-            let renewed = format!("{}{wanted}{}", &document[..start], &document[stop..]);
-            if std::env::var_os("UPDATE_DOCS").is_some() {
-                std::fs::write(path, renewed).unwrap();
-            } else {
-                panic!("docs/weaviate.md is out of date: run this test with UPDATE_DOCS=1");
-            }
-        }
+        let begin = "<!-- table of conditions -->\n";
+        compare("weaviate.md", begin, "<!-- end of table -->", &markdown());
+        let begin = "<!-- differences of conditions -->\n";
+        let end = "\n<!-- end of differences -->";
+        compare("differences.md", begin, end, &differences());
     }
 }

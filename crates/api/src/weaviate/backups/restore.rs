@@ -1,6 +1,7 @@
 //! `POST /v1/backups/{backend}/{id}/restore`
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 use snapkeep_engine::{EngineError, ResourceKind, RestoreProblem, RestoreRequest};
@@ -22,6 +23,8 @@ use super::request::RestoreBody;
 use crate::auth::Need;
 
 const VERB: &str = "create_backups";
+/// A restore takes at least this long: clients that start one and cancel it at once count on nothing of it being there.
+const CANCEL_WINDOW: Duration = Duration::from_millis(200);
 
 pub(super) async fn restore(request: WvRequest) -> WvResult {
     let asked = RestoreBody::parse(&request)?;
@@ -70,6 +73,7 @@ pub(super) async fn restore(request: WvRequest) -> WvResult {
         tenants: asked.tenants.clone(),
         include_aliases: true,
         overwrite_aliases: asked.overwrite_alias,
+        cancel_window: CANCEL_WINDOW,
         ..RestoreRequest::default()
     };
     match state.engine.restore(repository, id, wanted).await {

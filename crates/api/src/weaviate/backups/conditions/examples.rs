@@ -69,6 +69,8 @@ pub enum Step {
     Send(Call),
     /// Polls a status (path after `/v1/backups/`) until it is this.
     Until(&'static str, &'static str),
+    /// Lets as many milliseconds go by.
+    Pause(u64),
     /// Whoever sends from here on.
     As(Who),
 }

@@ -18,6 +18,7 @@ const ONE: Step = Step::Send(post("filesystem", r#"{"id":"one","include":["Artic
 const ONE_DONE: Step = Step::Until("filesystem/one", "SUCCESS");
 const HEAVY_ONE: Step = Step::Send(post("filesystem", r#"{"id":"one","include":["Heavy"]}"#));
 const RESTORE_ONE: Call = post("filesystem/one/restore", "{}");
+const LATER: Step = Step::Pause(2_100);
 const NOTHING: &[Step] = &[];
 
 const fn answer(
@@ -273,10 +274,10 @@ rows! {
         Some("no checksums: only what decompression notices"),
         Example::Never("unless files of the repository were damaged");
     BACKUP_SUCCEEDED:
-        "cancel: the backup has succeeded", 422,
+        "cancel: the backup has succeeded, and was asked for more than 2 seconds ago (sooner: 204, and it stays SUCCESS)", 422,
         "backup \"{id}\" already succeeded",
         None,
-        answer(&[ARTICLE, ONE, ONE_DONE], bare("DELETE", "filesystem/one"), &[("id", "one")]);
+        answer(&[ARTICLE, ONE, ONE_DONE, LATER], bare("DELETE", "filesystem/one"), &[("id", "one")]);
     BACKUP_CANCELED:
         "cancel: 204; the backup is CANCELED with this reason", 0,
         "context canceled",
@@ -293,13 +294,13 @@ rows! {
         None,
         answer(NOTHING, bare("DELETE", "filesystem/nope"), &[]);
     RESTORE_SUCCEEDED:
-        "cancel of a restore: it has succeeded", 422,
+        "cancel of a restore: it has succeeded, and was asked for more than 2 seconds ago (sooner: 204, and it stays SUCCESS)", 422,
         "restore \"{id}\" already succeeded",
         None,
-        answer(&[ARTICLE, ONE, ONE_DONE, Step::Drop("Article"), Step::Send(RESTORE_ONE), Step::Until("filesystem/one/restore", "SUCCESS")],
+        answer(&[ARTICLE, ONE, ONE_DONE, Step::Drop("Article"), Step::Send(RESTORE_ONE), Step::Until("filesystem/one/restore", "SUCCESS"), LATER],
             bare("DELETE", "filesystem/one/restore"), &[("id", "one")]);
     RESTORE_FINALIZING:
-        "cancel of a restore: it is making its result visible", 422,
+        "cancel of a restore: it is making its result visible, and was asked for more than 2 seconds ago", 422,
         "restore \"{id}\" is applying schema changes and cannot be cancelled",
         None,
         Example::Never("except in the milliseconds in which it is so");
