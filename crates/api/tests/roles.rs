@@ -1,5 +1,7 @@
 //! Roles and the routes they may use, through the middleware: a table.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use axum::Router;

@@ -1,5 +1,7 @@
 //! Credentials from their making to their end, and the audit log.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::net::IpAddr;

@@ -406,7 +406,7 @@ impl Credentials {
             (Kind::AccessKey, _) => Secret::random_access_secret(),
         };
         let length = secret.expose().len();
-        if length < password::MIN_BYTES || length > password::MAX_BYTES {
+        if !(password::MIN_BYTES..=password::MAX_BYTES).contains(&length) {
             return Err(CredentialError::InvalidPassword {
                 min: password::MIN_BYTES,
                 max: password::MAX_BYTES,

@@ -78,14 +78,7 @@ impl Server {
             header_timeout: settings.server.header_timeout.0,
             drain: grace,
         };
-        let stop_listening = CancellationToken::new();
-        let serving = tokio::spawn(listener::serve(
-            listeners,
-            router,
-            acceptor,
-            limits,
-            stop_listening.clone(),
-        ));
+        // Before the first answer, so that whoever got one also finds the server by its folder; until then connections wait in the queue.
         app.dir().announce(&ServerInfo {
             url: first
                 .map(|address| url_of(address, certificate.is_some()))
@@ -100,6 +93,14 @@ impl Server {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })?;
+        let stop_listening = CancellationToken::new();
+        let serving = tokio::spawn(listener::serve(
+            listeners,
+            router,
+            acceptor,
+            limits,
+            stop_listening.clone(),
+        ));
         Ok(Self {
             app,
             addresses,
