@@ -52,6 +52,7 @@ def test_no_api_deletes_it(server: Server) -> None:
 
 def test_a_pattern_that_meets_it_deletes_nothing(server: Server) -> None:
     assert server.http.delete("/_snapshot/main/*").status == 409
+    assert server.http.delete("/_snapshot/main/loose,keep?wait_for_completion=false").status == 409
     assert {"keep", "loose"} <= names(server)
 
 

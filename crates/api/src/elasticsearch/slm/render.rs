@@ -141,7 +141,7 @@ mod tests {
         };
         let state = PolicyState {
             key,
-            next_run_ms: Some(4_081_843_800_000),
+            next_run_ms: Some(4_081_800_600_000),
             next_retention_ms: None,
             next_verification_ms: None,
             in_progress: None,

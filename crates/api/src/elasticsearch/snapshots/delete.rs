@@ -25,6 +25,8 @@ pub async fn delete(request: EsRequest) -> EsResult {
     if names.is_empty() {
         return Ok(EsResponse::acknowledged());
     }
+    // Said at once, also when nobody waits for the end.
+    refuse_locked(&all, &names).map_err(|error| from_engine(error, shape))?;
     let deletion = async move { engine.delete_snapshots(&repository, &names).await };
     if waits {
         if let Err(error) = deletion.await {
@@ -38,6 +40,21 @@ pub async fn delete(request: EsRequest) -> EsResult {
         });
     }
     Ok(EsResponse::acknowledged())
+}
+
+/// The first of the snapshots that is locked, as an error.
+fn refuse_locked(all: &[SnapshotInfo], names: &[String]) -> Result<(), EngineError> {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    for info in all.iter().filter(|info| names.contains(&info.name)) {
+        if let Some(until_ms) = info.locked_until_ms.filter(|until_ms| *until_ms > now_ms) {
+            return Err(EngineError::SnapshotLocked {
+                repository: info.repository.clone(),
+                snapshot: info.name.clone(),
+                until_ms,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Says why a deletion was refused; where a restore is the reason, with the restore's own id as real servers do.
@@ -106,6 +123,19 @@ mod tests {
         ];
         assert_eq!(select("r", &all, "t,s*,s1").unwrap(), ["t", "s1", "s2"]);
         assert!(select("r", &all, "zzz*").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_locked_one_is_refused_until_its_lock_is_over() {
+        let mut all = [sample("r", "s1", 1), sample("r", "s2", 2)];
+        all[1].locked_until_ms = Some(i64::MAX);
+        let refused = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            refuse_locked(&all, &names).is_err()
+        };
+        assert!(refused(&["s1", "s2"]) && !refused(&["s1"]));
+        all[1].locked_until_ms = Some(1);
+        assert!(refuse_locked(&all, &["s2".to_owned()]).is_ok());
     }
 
     #[test]
