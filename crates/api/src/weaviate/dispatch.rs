@@ -1,6 +1,7 @@
 //! From an HTTP request to a handler and back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -8,6 +9,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::any;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
@@ -17,9 +19,14 @@ use tower_http::decompression::RequestDecompressionLayer;
 use super::errors::WvError;
 use super::request::{Query, WvRequest};
 use super::response::WvResponse;
-use super::routes::{Found, RouteTable, WvResult};
+use super::routes::{Found, Route, RouteTable, WvResult};
 use super::state::WeaviateState;
 use crate::auth::Caller;
+
+/// Most bytes of a refused request's body that are read.
+const DRAINED_BYTES: usize = 256 * 1024;
+/// Longest time for that.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 const CONSUMES: [&str; 2] = ["application/json", "application/yaml"];
 
@@ -61,19 +68,13 @@ async fn handle(state: WeaviateState, routes: &RouteTable, request: Request) -> 
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let segments = segments(&path);
-    let route = match routes.find(&head.method, &segments) {
-        Found::Route(route) => route.clone(),
-        Found::OtherMethods(_) if head.method == Method::OPTIONS => return Ok(WvResponse::empty()),
-        Found::OtherMethods(methods) => {
-            return Err(WvError::method_not_allowed(head.method.as_str(), &methods));
+    let route = match admit(routes, &head, &segments, &body) {
+        Ok(route) => route,
+        Err(refusal) => {
+            drain(body).await;
+            return refusal;
         }
-        Found::Nothing => return Err(WvError::no_such_path(&path)),
     };
-    let has_body = !body.is_end_stream() && body.size_hint().upper() != Some(0);
-    if has_body {
-        check_content_type(&head.headers)?;
-    }
-    check_accept(&head.headers)?;
     let request = WvRequest {
         body: receive(body, state.config.max_body_bytes).await?,
         caller: Caller::of(&head.extensions),
@@ -90,6 +91,40 @@ async fn handle(state: WeaviateState, routes: &RouteTable, request: Request) -> 
             tracing::error!(path, error = %failure, "a handler ended abnormally");
             Err(WvError::internal("internal error; see the server's log"))
         }
+    }
+}
+
+/// Finds the route and looks at the headers. The answer, if there is nothing more to do.
+fn admit(
+    routes: &RouteTable,
+    head: &Parts,
+    segments: &[String],
+    body: &Body,
+) -> Result<Route, WvResult> {
+    let route = match routes.find(&head.method, segments) {
+        Found::Route(route) => route.clone(),
+        Found::OtherMethods(_) if head.method == Method::OPTIONS => {
+            return Err(Ok(WvResponse::empty()));
+        }
+        Found::OtherMethods(methods) => {
+            let error = WvError::method_not_allowed(head.method.as_str(), &methods);
+            return Err(Err(error));
+        }
+        Found::Nothing => return Err(Err(WvError::no_such_path(head.uri.path()))),
+    };
+    if !body.is_end_stream() && body.size_hint().upper() != Some(0) {
+        check_content_type(&head.headers).map_err(Err)?;
+    }
+    check_accept(&head.headers).map_err(Err)?;
+    Ok(route)
+}
+
+/// Reads a body that nobody wants, so that a client that is still sending it can read its answer and keep the connection.
+async fn drain(body: Body) {
+    let rest = Limited::new(body, DRAINED_BYTES).collect();
+    // Too long or too late: the connection ends with the answer instead, which harms nobody else.
+    if let Err(_) | Ok(Err(_)) = tokio::time::timeout(DRAIN_LIMIT, rest).await {
+        tracing::debug!("a refused request's body was not read to its end");
     }
 }
 
