@@ -4,8 +4,9 @@ use snapkeep_engine as engine;
 
 use super::policies;
 use super::types::{
-    Cleaned, Job, JobKind, JobProgress, JobState, Key, Repository, ShardFailure, ShardStatus,
-    Snapshot, SnapshotIndex, SnapshotState, SnapshotStatus, Verified,
+    Cleaned, Job, JobKind, JobProgress, JobState, Key, LeftOutShard, Repository, ShardFailure,
+    ShardStatus, Snapshot, SnapshotCollection, SnapshotIndex, SnapshotState, SnapshotStatus,
+    Verified,
 };
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
@@ -76,9 +77,22 @@ impl From<engine::SnapshotInfo> for Snapshot {
             documents: index.documents,
             size_bytes: index.size_bytes,
         };
+        let left_out = |shard: engine::LeftOutShard| LeftOutShard {
+            name: shard.shard,
+            reason: shard.reason,
+        };
+        let collection = |collection: engine::SnapshotCollection| SnapshotCollection {
+            name: collection.name,
+            multi_tenant: collection.multi_tenant,
+            shards: u32::try_from(collection.shards.len()).unwrap_or(u32::MAX),
+            documents: collection.documents,
+            size_bytes: collection.size_bytes,
+            left_out: collection.left_out.into_iter().map(left_out).collect(),
+        };
         let failure = |failure: engine::ShardFailure| ShardFailure {
             index: failure.index,
             shard: failure.shard,
+            shard_name: failure.shard_name,
             reason: failure.reason,
         };
         Self {
@@ -88,6 +102,7 @@ impl From<engine::SnapshotInfo> for Snapshot {
             state: info.state.into(),
             reason: info.reason,
             indices: info.indices.into_iter().map(index).collect(),
+            collections: info.collections.into_iter().map(collection).collect(),
             include_global_state: info.include_global_state,
             metadata: info.metadata,
             policy: info.policy.as_deref().map(policies::id_of),
@@ -114,7 +129,7 @@ impl From<engine::SnapshotStatus> for SnapshotStatus {
             engine::SnapshotPhase::Failed => "FAILED",
         };
         let mut shards = Vec::new();
-        for index in status.indices {
+        for index in status.indices.into_iter().chain(status.collections) {
             shards.extend(
                 index
                     .shards
@@ -143,6 +158,7 @@ fn shard_status(index: &str, shard: engine::ShardStatus) -> ShardStatus {
     ShardStatus {
         index: index.to_owned(),
         shard: shard.shard,
+        name: shard.name,
         stage: stage.to_owned(),
         new_bytes: shard.incremental.bytes,
         processed_bytes: shard.processed.bytes,

@@ -68,6 +68,8 @@ fn classify(error: &EngineError) -> (StatusCode, &'static str, Option<&'static s
             Some("list what is there: snapkeep snapshot ls REPOSITORY"),
         ),
         E::IndexMissing { .. } => (StatusCode::NOT_FOUND, "index_missing", None),
+        E::CollectionMissing { .. } => (StatusCode::NOT_FOUND, "collection_missing", None),
+        E::TenantMissing { .. } => (StatusCode::NOT_FOUND, "tenant_missing", None),
         E::JobMissing { .. } => (
             StatusCode::NOT_FOUND,
             "job_missing",

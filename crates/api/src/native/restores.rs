@@ -1,20 +1,23 @@
-//! Restoring indices from a snapshot.
+//! Restoring indices and collections from a snapshot.
+
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
-use snapkeep_engine::RestoreRequest;
 use snapkeep_engine::rename::Rename;
+use snapkeep_engine::{EngineError, OnConflict as EngineOnConflict, RestoreRequest};
 
 use super::body::Body;
 use super::jobs::accepted;
 use super::problem::Answer;
 use super::router::NativeState;
-use super::snapshots::{find, indices_of};
-use super::types::{Job, Problem, Restore};
+use super::snapshots::{Named, collections_of, find, indices_of};
+use super::types::{Job, OnConflict, Problem, Restore};
 use crate::auth::{Caller, Need};
+use crate::weaviate::class::check_class_name;
 
-/// Restores indices of a snapshot into missing or closed ones. Every shard is verified by count and digest before it becomes visible.
+/// Restores indices of a snapshot into missing or closed ones, and collections, all or none. Every shard is verified by count and digest before it becomes visible.
 #[utoipa::path(post, path = "/api/v1/repositories/{repository}/snapshots/{snapshot}/restore", tag = "snapshots",
     params(("repository" = String, Path), ("snapshot" = String, Path)), request_body = Restore,
     responses((status = 202, body = Job), (status = 400, body = Problem), (status = 404, body = Problem)))]
@@ -25,8 +28,26 @@ pub async fn restore(
     Body(wanted): Body<Restore>,
 ) -> Answer<(StatusCode, Json<Job>)> {
     let source = find(&state, &repository, &snapshot).await?;
+    let named = Named::of(&wanted.indices, &wanted.collections);
+    let mut indices = Vec::new();
+    if named.takes_indices() {
+        indices = indices_of(&caller, &source, &wanted.indices)?;
+    }
+    let mut collections = Vec::new();
+    if named.takes_collections() {
+        collections = collections_of(&caller, &source, &wanted.collections)?;
+    }
+    let rename = (&wanted.rename_pattern, &wanted.rename_replacement);
     let request = RestoreRequest {
-        indices: indices_of(&caller, &source, &wanted.indices)?,
+        indices,
+        collection_rename: renamed(&collections, rename)?,
+        collections,
+        tenants: (!wanted.tenants.is_empty()).then_some(wanted.tenants),
+        on_conflict: match wanted.on_conflict {
+            OnConflict::Fail => EngineOnConflict::Fail,
+            OnConflict::Skip => EngineOnConflict::Skip,
+            OnConflict::Overwrite => EngineOnConflict::Overwrite,
+        },
         rename_pattern: wanted.rename_pattern,
         rename_replacement: wanted.rename_replacement,
         include_aliases: wanted.include_aliases,
@@ -44,6 +65,28 @@ pub async fn restore(
     accepted(&state, &ticket.job_id).await
 }
 
+/// The collections that get another name.
+fn renamed(
+    collections: &[String],
+    rename: (&Option<String>, &Option<String>),
+) -> Answer<BTreeMap<String, String>> {
+    let (Some(pattern), Some(replacement)) = rename else {
+        return Ok(BTreeMap::new());
+    };
+    let rename = Rename::new(pattern, replacement).map_err(EngineError::from)?;
+    let mut names = BTreeMap::new();
+    for old in collections {
+        let new = rename.apply(old).map_err(EngineError::from)?;
+        check_class_name(&new).map_err(|error| EngineError::Refused {
+            reason: format!("collection [{old}] cannot be renamed: {error}"),
+        })?;
+        if new != *old {
+            names.insert(old.clone(), new);
+        }
+    }
+    Ok(names)
+}
+
 /// Both what is restored and what it is restored as must be within the caller's limits.
 fn authorise(caller: &Caller, request: &RestoreRequest) -> Answer<()> {
     let mut touched = request.indices.clone();
@@ -57,6 +100,8 @@ fn authorise(caller: &Caller, request: &RestoreRequest) -> Answer<()> {
         });
         touched.extend(renamed.unwrap_or_default());
     }
+    touched.extend(request.collections.iter().cloned());
+    touched.extend(request.collection_rename.values().cloned());
     if request.include_global_state {
         // Templates and settings concern indices of all names.
         touched.push("*".to_owned());

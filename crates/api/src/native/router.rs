@@ -12,7 +12,9 @@ use utoipa_axum::routes;
 use super::access;
 use super::problem::Refusal;
 use super::types::Server;
-use super::{credentials, events, jobs, keys, maintenance, policies, repositories, restores, snapshots};
+use super::{
+    credentials, events, jobs, keys, maintenance, policies, repositories, restores, snapshots,
+};
 
 /// What the handlers need.
 #[derive(Debug, Clone)]

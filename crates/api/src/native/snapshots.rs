@@ -3,13 +3,15 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
-use snapkeep_engine::selection::{self, Candidate, Expand, Options};
-use snapkeep_engine::{CreateSnapshot as EngineCreate, JobInfo, JobKind, SnapshotInfo};
+use snapkeep_engine::selection::{self, Candidate, Expand, Options, SelectionError};
+use snapkeep_engine::{
+    CreateSnapshot as EngineCreate, EngineError, JobInfo, JobKind, SnapshotInfo,
+};
 use snapkeep_store::IndexState;
 
 use super::body::Body;
 use super::jobs::accepted;
-use super::problem::Answer;
+use super::problem::{Answer, Refusal};
 use super::router::NativeState;
 use super::types::{
     CloneSnapshot, CreateSnapshot, Job, Problem, Snapshot, SnapshotStatus, Snapshots,
@@ -59,12 +61,26 @@ pub async fn create(
         ..Options::default()
     };
     authorise_names(&caller, "snapshot:create", &wanted.indices)?;
-    let candidates = visible(&caller, candidates(&state));
-    let indices = selection::resolve(&wanted.indices, &candidates, &options)?;
-    caller.authorise(Need::operate("snapshot:create").resources(&indices))?;
+    authorise_names(&caller, "snapshot:create", &wanted.collections)?;
+    let named = Named::of(&wanted.indices, &wanted.collections);
+    let mut indices = Vec::new();
+    if named.takes_indices() {
+        let candidates = visible(&caller, candidates(&state));
+        indices = selection::resolve(&wanted.indices, &candidates, &options)?;
+    }
+    let mut collections = Vec::new();
+    if named.takes_collections() {
+        let all = state.store.collections();
+        let names = all.iter().map(|collection| collection.name.clone());
+        collections = resolve_names(&caller, names, &wanted.collections, &options)
+            .map_err(collection_missing)?;
+    }
+    let touched = [&indices[..], &collections].concat();
+    caller.authorise(Need::operate("snapshot:create").resources(&touched))?;
     let request = EngineCreate {
         name: wanted.name,
         indices,
+        collections,
         partial: wanted.partial,
         include_global_state: wanted.include_global_state,
         metadata: wanted.metadata,
@@ -171,18 +187,74 @@ pub fn indices_of(
     expressions: &[String],
 ) -> Answer<Vec<String>> {
     authorise_names(caller, "snapshot:read", expressions)?;
+    let names = snapshot.index_names().into_iter();
+    Ok(resolve_names(
+        caller,
+        names,
+        expressions,
+        &Options::default(),
+    )?)
+}
+
+/// Resolves names and patterns against the collections of a snapshot that the caller may see.
+pub fn collections_of(
+    caller: &Caller,
+    snapshot: &SnapshotInfo,
+    expressions: &[String],
+) -> Answer<Vec<String>> {
+    authorise_names(caller, "snapshot:read", expressions)?;
+    let names = snapshot.collection_names().into_iter();
+    resolve_names(caller, names, expressions, &Options::default()).map_err(collection_missing)
+}
+
+/// The selection speaks of indices.
+fn collection_missing(error: SelectionError) -> Refusal {
+    match error {
+        SelectionError::Missing(collection) => EngineError::CollectionMissing { collection }.into(),
+        other => other.into(),
+    }
+}
+
+fn resolve_names(
+    caller: &Caller,
+    names: impl Iterator<Item = String>,
+    expressions: &[String],
+    options: &Options,
+) -> Result<Vec<String>, SelectionError> {
     let candidate = |name: String| Candidate {
         name,
         open: true,
         ..Candidate::default()
     };
-    let candidates: Vec<Candidate> = snapshot.index_names().into_iter().map(candidate).collect();
-    let candidates = visible(caller, candidates);
-    Ok(selection::resolve(
-        expressions,
-        &candidates,
-        &Options::default(),
-    )?)
+    let candidates = visible(caller, names.map(candidate).collect());
+    selection::resolve(expressions, &candidates, options)
+}
+
+/// What a request names: where it names indices only or collections only, it means no more than these.
+#[derive(Clone, Copy)]
+pub struct Named {
+    indices: bool,
+    collections: bool,
+}
+
+impl Named {
+    /// Of a request with these lists.
+    pub fn of(indices: &[String], collections: &[String]) -> Self {
+        Self {
+            indices: !indices.is_empty(),
+            collections: !collections.is_empty(),
+        }
+    }
+
+    /// Whether indices are meant, all of them where none is named.
+    pub fn takes_indices(self) -> bool {
+        self.indices || !self.collections
+    }
+
+    /// The same of collections.
+    pub fn takes_collections(self) -> bool {
+        self.collections || !self.indices
+    }
 }
 
 /// The indices of the store, as the selection wants them.

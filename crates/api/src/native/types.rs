@@ -165,13 +165,43 @@ pub struct SnapshotIndex {
     pub size_bytes: u64,
 }
 
+/// A collection in a snapshot.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotCollection {
+    /// Name.
+    pub name: String,
+    /// Whether its shards are tenants.
+    pub multi_tenant: bool,
+    /// Shards or tenants.
+    pub shards: u32,
+    /// Objects.
+    pub documents: u64,
+    /// Bytes before compression, vectors included.
+    pub size_bytes: u64,
+    /// Tenants of which only the status is in the snapshot, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutShard>,
+}
+
+/// A tenant of which a snapshot has only the status.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LeftOutShard {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// A shard that is missing in a snapshot.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShardFailure {
-    /// Index.
+    /// Index or collection.
     pub index: String,
     /// Number of the shard.
     pub shard: u32,
+    /// Its name, in a collection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard_name: Option<String>,
     /// Why.
     pub reason: String,
 }
@@ -192,6 +222,9 @@ pub struct Snapshot {
     pub reason: Option<String>,
     /// Its indices, sorted by name.
     pub indices: Vec<SnapshotIndex>,
+    /// Its collections, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collections: Vec<SnapshotCollection>,
     /// Whether templates and cluster settings are in it.
     pub include_global_state: bool,
     /// What was given to be kept with it.
@@ -236,6 +269,9 @@ pub struct ShardStatus {
     pub index: String,
     /// Number of the shard.
     pub shard: u32,
+    /// Its name, in a collection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// `INIT`, `STARTED`, `FINALIZE`, `DONE` or `FAILURE`.
     pub stage: String,
     /// Plain bytes that this snapshot adds.
@@ -270,9 +306,12 @@ pub struct SnapshotStatus {
 pub struct CreateSnapshot {
     /// Name; date math such as `<nightly-{now/d}>` is resolved.
     pub name: String,
-    /// Names, aliases, wildcards, `-` exclusions; none: all open indices.
+    /// Names, aliases, wildcards, `-` exclusions of indices. Neither these nor collections named: all open indices and all collections.
     #[serde(default)]
     pub indices: Vec<String>,
+    /// Names, wildcards, `-` exclusions of collections.
+    #[serde(default)]
+    pub collections: Vec<String>,
     /// Whether names that do not exist are passed over.
     #[serde(default)]
     pub ignore_unavailable: bool,
@@ -303,10 +342,19 @@ pub struct CloneSnapshot {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
-    /// Names, wildcards, `-` exclusions of indices of the snapshot; none: all.
+    /// Names, wildcards, `-` exclusions of indices of the snapshot. Neither these nor collections named: all of both.
     #[serde(default)]
     pub indices: Vec<String>,
-    /// Regular expression on names of indices, Java semantics.
+    /// Names, wildcards, `-` exclusions of collections of the snapshot. They are restored all or none.
+    #[serde(default)]
+    pub collections: Vec<String>,
+    /// Of collections with tenants these tenants only; none: all.
+    #[serde(default)]
+    pub tenants: Vec<String>,
+    /// What happens when a collection is there already.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
+    /// Regular expression on names of indices and collections, Java semantics.
     #[serde(default)]
     pub rename_pattern: Option<String>,
     /// What its matches become; `$1` is the first group.
@@ -325,9 +373,22 @@ pub struct Restore {
     /// Settings to leave out; `*` allowed.
     #[serde(default)]
     pub ignore_index_settings: Vec<String>,
-    /// Whether indices that miss shards may be restored; the missing shards become empty.
+    /// Whether indices and collections that miss shards may be restored; the missing shards become empty.
     #[serde(default)]
     pub partial: bool,
+}
+
+/// What happens when a collection to be restored is there already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// The job fails and nothing is restored.
+    #[default]
+    Fail,
+    /// It stays as it is.
+    Skip,
+    /// It is replaced.
+    Overwrite,
 }
 
 /// How much a check reads.

@@ -1,7 +1,7 @@
 //! `snapkeep restore`.
 
 use serde_json::{Map, Value};
-use snapkeep_api::native::types::{Job, Restore};
+use snapkeep_api::native::types::{Job, OnConflict, Restore};
 
 use super::Session;
 use super::job::details;
@@ -13,12 +13,13 @@ use crate::output::duration_ms;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Indices are restored into missing or closed ones, never over an open one; every shard is compared
-with the snapshot by count and digest before the index becomes visible. A restore that fails or is
-interrupted leaves nothing behind.
+with the snapshot by count and digest before the index becomes visible. Collections are restored all
+or none, vectors bit for bit. A restore that fails or is interrupted leaves nothing behind.
 
 Examples:
   snapkeep restore my_backup nightly-1
   snapkeep restore my_backup nightly-1 --index 'logs-*' --index '-logs-old'
+  snapkeep restore my_backup nightly-1 --collection Notes --tenant alice --rename 'Notes=NotesOfAlice'
   Beside the one that is there:
   snapkeep restore my_backup nightly-1 --index orders --rename '(.+)=restored-$1'")]
 pub struct RestoreArgs {
@@ -28,9 +29,26 @@ pub struct RestoreArgs {
     /// Name of the snapshot.
     snapshot: String,
 
-    /// Index to restore; wildcards and `-` exclusions. Repeatable [default: all in the snapshot].
+    /// Index to restore; wildcards and `-` exclusions. Repeatable [default: all in the snapshot, unless collections are named].
     #[arg(long = "index", short, value_name = "NAME", allow_hyphen_values = true)]
     indices: Vec<String>,
+
+    /// Collection to restore; wildcards and `-` exclusions. Repeatable [default: all in the snapshot, unless indices are named].
+    #[arg(
+        long = "collection",
+        short,
+        value_name = "NAME",
+        allow_hyphen_values = true
+    )]
+    collections: Vec<String>,
+
+    /// Tenant to restore, of collections with tenants. Repeatable [default: all].
+    #[arg(long = "tenant", value_name = "NAME")]
+    tenants: Vec<String>,
+
+    /// What happens when a collection is there already: fail with nothing restored, skip it, or overwrite it.
+    #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = parse_conflict)]
+    on_conflict: OnConflict,
 
     /// Restore under other names: a regular expression and what its matches become; `$1` is the first group.
     #[arg(long, value_name = "PATTERN=REPLACEMENT", value_parser = parse_rename)]
@@ -61,6 +79,15 @@ pub struct RestoreArgs {
     no_wait: bool,
 }
 
+fn parse_conflict(text: &str) -> Result<OnConflict, String> {
+    match text {
+        "fail" => Ok(OnConflict::Fail),
+        "skip" => Ok(OnConflict::Skip),
+        "overwrite" => Ok(OnConflict::Overwrite),
+        _ => Err("write fail, skip or overwrite".to_owned()),
+    }
+}
+
 fn parse_rename(text: &str) -> Result<(String, String), String> {
     let (left, right) = text
         .split_once('=')
@@ -85,6 +112,9 @@ async fn work(arguments: RestoreArgs, session: &Session) -> Result<Exit, Failure
     let setting = |(key, value): (String, String)| (key, Value::String(value));
     let request = Restore {
         indices: arguments.indices,
+        collections: arguments.collections,
+        tenants: arguments.tenants,
+        on_conflict: arguments.on_conflict,
         rename_pattern,
         rename_replacement,
         include_aliases: !arguments.no_aliases,
@@ -136,23 +166,24 @@ fn summary(job: &Job, failed: u64) -> String {
     };
     let took =
         duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
-    let indices = result
-        .get("indices")
-        .and_then(Value::as_array)
-        .map(|names| {
-            names
-                .iter()
-                .filter_map(Value::as_str)
-                .collect::<Vec<_>>()
-                .join(", ")
-        });
+    let names = |key| {
+        result
+            .get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
+    let restored: Vec<&str> = names("indices")
+        .chain(names("collections"))
+        .filter_map(Value::as_str)
+        .collect();
     let total = result
         .get("shards_total")
         .and_then(Value::as_u64)
         .unwrap_or(0);
     let mut text = format!(
         "restored {} in {took}: {} of {total} shard(s) verified",
-        indices.unwrap_or_default(),
+        restored.join(", "),
         total - failed.min(total)
     );
     if let Some(error) = result.get("error").and_then(Value::as_str) {

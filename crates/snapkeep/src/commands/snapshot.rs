@@ -20,6 +20,7 @@ pub enum SnapshotCommand {
     #[command(after_help = "Examples:
   snapkeep snapshot create my_backup snapshot_1
   snapkeep snapshot create my_backup '<nightly-{now/d}>' --index 'logs-*' --index '-logs-debug'
+  snapkeep snapshot create my_backup vectors --collection 'Article*'
   snapkeep snapshot create my_backup release --metadata '{\"taken_by\": \"alice\"}' --no-wait
 
 Ctrl-C cancels the snapshot and leaves the repository as it was. Exit code 3: some shards are missing (PARTIAL).")]
@@ -28,9 +29,18 @@ Ctrl-C cancels the snapshot and leaves the repository as it was. Exit code 3: so
         repository: String,
         /// Name of the new snapshot; date math is resolved.
         name: String,
-        /// Index to take: name, alias, wildcard or `-` exclusion. Repeatable [default: all open indices].
+        /// Index to take: name, alias, wildcard or `-` exclusion. Repeatable [default: all open indices, unless collections are
+        /// named].
         #[arg(long = "index", short, value_name = "NAME", allow_hyphen_values = true)]
         indices: Vec<String>,
+        /// Collection to take: name, wildcard or `-` exclusion. Repeatable [default: all collections, unless indices are named].
+        #[arg(
+            long = "collection",
+            short,
+            value_name = "NAME",
+            allow_hyphen_values = true
+        )]
+        collections: Vec<String>,
         /// Pass over names that do not exist.
         #[arg(long)]
         ignore_unavailable: bool,
@@ -52,7 +62,7 @@ Ctrl-C cancels the snapshot and leaves the repository as it was. Exit code 3: so
         /// Name of the repository.
         repository: String,
     },
-    /// Show a snapshot: its indices, their documents and sizes, and what failed.
+    /// Show a snapshot: its indices and collections, their documents and sizes, and what failed.
     Show {
         /// Name of the repository.
         repository: String,
@@ -86,7 +96,12 @@ Ctrl-C cancels the snapshot and leaves the repository as it was. Exit code 3: so
         /// Name of the snapshot.
         name: String,
         /// For so long from now, such as 30d.
-        #[arg(long = "for", value_name = "DURATION", required_unless_present = "until", conflicts_with = "until")]
+        #[arg(
+            long = "for",
+            value_name = "DURATION",
+            required_unless_present = "until",
+            conflicts_with = "until"
+        )]
         duration: Option<String>,
         /// Until this moment, RFC 3339.
         #[arg(long, value_name = "TIME")]
@@ -123,6 +138,7 @@ async fn work(command: SnapshotCommand, session: &Session) -> Result<Exit, Failu
             repository,
             name,
             indices,
+            collections,
             ignore_unavailable,
             partial,
             no_global_state,
@@ -133,6 +149,7 @@ async fn work(command: SnapshotCommand, session: &Session) -> Result<Exit, Failu
             let wanted = CreateSnapshot {
                 name,
                 indices,
+                collections,
                 ignore_unavailable,
                 partial,
                 include_global_state: !no_global_state,
@@ -276,16 +293,36 @@ pub fn word(state: SnapshotState) -> &'static str {
 }
 
 fn documents(snapshot: &Snapshot) -> u64 {
-    snapshot.indices.iter().map(|index| index.documents).sum()
+    let of_indices = snapshot.indices.iter().map(|index| index.documents);
+    let of_collections = snapshot.collections.iter();
+    of_indices
+        .chain(of_collections.map(|collection| collection.documents))
+        .sum()
+}
+
+fn size(snapshot: &Snapshot) -> u64 {
+    let of_indices = snapshot.indices.iter().map(|index| index.size_bytes);
+    let of_collections = snapshot.collections.iter();
+    of_indices
+        .chain(of_collections.map(|collection| collection.size_bytes))
+        .sum()
+}
+
+/// How many indices and collections, as far as there are any.
+fn resources(snapshot: &Snapshot) -> String {
+    match (snapshot.indices.len(), snapshot.collections.len()) {
+        (indices, 0) => format!("{indices} index(es)"),
+        (0, collections) => format!("{collections} collection(s)"),
+        (indices, collections) => format!("{indices} index(es), {collections} collection(s)"),
+    }
 }
 
 fn contents(snapshot: &Snapshot) -> String {
-    let size = snapshot.indices.iter().map(|index| index.size_bytes).sum();
     format!(
-        "{} index(es), {} document(s), {}",
-        snapshot.indices.len(),
+        "{}, {} document(s), {}",
+        resources(snapshot),
         documents(snapshot),
-        bytes(size)
+        bytes(size(snapshot))
     )
 }
 
@@ -301,11 +338,12 @@ fn list(found: &Snapshots) -> String {
         return "no snapshots".to_owned();
     }
     let rows = found.snapshots.iter().map(|snapshot| {
-        let size = snapshot.indices.iter().map(|index| index.size_bytes).sum();
+        let collections = snapshot.collections.iter().map(|it| it.name.as_str());
         let names: Vec<&str> = snapshot
             .indices
             .iter()
             .map(|index| index.name.as_str())
+            .chain(collections)
             .collect();
         let mut indices = names.iter().take(3).copied().collect::<Vec<_>>().join(",");
         if names.len() > 3 {
@@ -320,7 +358,7 @@ fn list(found: &Snapshots) -> String {
             time(snapshot.start_ms),
             took(snapshot),
             documents(snapshot).to_string(),
-            bytes(size),
+            bytes(size(snapshot)),
             indices,
         ]
     });
@@ -332,7 +370,7 @@ fn list(found: &Snapshots) -> String {
             "TOOK",
             "DOCUMENTS",
             "SIZE",
-            "INDICES",
+            "CONTENTS",
         ],
         rows,
     )
@@ -351,11 +389,11 @@ pub fn outcome(taken: &SnapshotStatus) -> String {
         ),
         // What it will contain is known at its end.
         None => format!(
-            "snapshot {} {} since {}: {} index(es)",
+            "snapshot {} {} since {}: {}",
             snapshot.name,
             word(snapshot.state),
             time(snapshot.start_ms),
-            snapshot.indices.len()
+            resources(snapshot)
         ),
     };
     if taken.stored_bytes > 0 {
@@ -379,9 +417,11 @@ fn failures(snapshot: &Snapshot) -> String {
         text.push_str(&format!("\n  reason: {reason}"));
     }
     for failure in &snapshot.failures {
+        let number = failure.shard.to_string();
+        let shard = failure.shard_name.as_ref().unwrap_or(&number);
         text.push_str(&format!(
-            "\n  [{}][{}] failed: {}",
-            failure.index, failure.shard, failure.reason
+            "\n  [{}][{shard}] failed: {}",
+            failure.index, failure.reason
         ));
     }
     text
@@ -430,8 +470,37 @@ fn details(snapshot: &Snapshot) -> String {
             bytes(index.size_bytes),
         ]
     });
-    let indices = table(["INDEX", "SHARDS", "DOCUMENTS", "SIZE"], rows);
-    format!("{}{}\n\n{indices}", lines.join("\n"), failures(snapshot))
+    let mut text = format!("{}{}", lines.join("\n"), failures(snapshot));
+    if !snapshot.indices.is_empty() || snapshot.collections.is_empty() {
+        let indices = table(["INDEX", "SHARDS", "DOCUMENTS", "SIZE"], rows);
+        text.push_str(&format!("\n\n{indices}"));
+    }
+    if !snapshot.collections.is_empty() {
+        let rows = snapshot.collections.iter().map(|collection| {
+            let what = if collection.multi_tenant {
+                " tenants"
+            } else {
+                ""
+            };
+            [
+                collection.name.clone(),
+                format!("{}{what}", collection.shards),
+                collection.documents.to_string(),
+                bytes(collection.size_bytes),
+            ]
+        });
+        let collections = table(["COLLECTION", "SHARDS", "OBJECTS", "SIZE"], rows);
+        text.push_str(&format!("\n\n{collections}"));
+    }
+    for collection in &snapshot.collections {
+        for shard in &collection.left_out {
+            text.push_str(&format!(
+                "\n[{}][{}] is not in it: {}",
+                collection.name, shard.name, shard.reason
+            ));
+        }
+    }
+    text
 }
 
 fn status(found: &SnapshotStatus) -> String {
@@ -439,7 +508,10 @@ fn status(found: &SnapshotStatus) -> String {
         let reason = shard.reason.clone().unwrap_or_default();
         [
             shard.index.clone(),
-            shard.shard.to_string(),
+            shard
+                .name
+                .clone()
+                .unwrap_or_else(|| shard.shard.to_string()),
             shard.stage.clone(),
             bytes(shard.processed_bytes),
             bytes(shard.new_bytes),
