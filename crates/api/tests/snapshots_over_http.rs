@@ -10,6 +10,7 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use snapkeep_api::auth::without_credentials;
 use snapkeep_api::elasticsearch::{ApiState, ElasticsearchConfig, Shape, router};
 use snapkeep_drivers::StoreDriver;
 use snapkeep_engine::{Engine, EngineConfig};
@@ -58,7 +59,7 @@ impl Server {
         let engine = Engine::start(config, driver).await.unwrap();
         let config = ElasticsearchConfig::new(shape, store.uuid());
         Self {
-            router: router(ApiState::new(engine, store, config)),
+            router: without_credentials(router(ApiState::new(engine, store, config))),
             _dir: dir,
         }
     }
