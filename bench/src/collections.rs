@@ -67,6 +67,8 @@ struct Step {
 struct Rates {
     idle: f64,
     beside_backup: f64,
+    /// How long that backup took.
+    backup_s: f64,
 }
 
 /// What one server did.
@@ -160,6 +162,7 @@ impl Life {
         self.create_class(BUSY_CLASS)?;
         self.load(BUSY_CLASS, objects, 1)?;
         let (reads, writes) = self.rates(objects)?;
+        self.note("first backup beside reads and writes", reads.backup_s)?;
         self.call("DELETE", &format!("/v1/schema/{BUSY_CLASS}"), None)?;
         Ok(Measured {
             steps: self.steps,
@@ -302,16 +305,17 @@ impl Life {
         let rates = |idle, beside_backup| Rates {
             idle,
             beside_backup,
+            backup_s: beside.2,
         };
         Ok((rates(idle.0, beside.0), rates(idle.1, beside.1)))
     }
 
-    /// Reads and writes a second for as long as `work` takes.
+    /// Reads and writes a second for as long as `work` takes, and its seconds.
     fn count_requests(
         &self,
         objects: u64,
         work: impl FnOnce() -> Result<()>,
-    ) -> Result<(f64, f64)> {
+    ) -> Result<(f64, f64, f64)> {
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             let reads = scope.spawn(|| -> Result<u64> {
@@ -344,7 +348,7 @@ impl Life {
             let reads = reads.join().map_err(panicked)??;
             let writes = writes.join().map_err(panicked)??;
             worked?;
-            Ok((reads as f64 / seconds, writes as f64 / seconds))
+            Ok((reads as f64 / seconds, writes as f64 / seconds, seconds))
         })
     }
 
@@ -373,7 +377,10 @@ impl Life {
     fn timed(&mut self, label: &str, step: impl FnOnce(&Life) -> Result<()>) -> Result<()> {
         let start = Instant::now();
         step(self)?;
-        let seconds = start.elapsed().as_secs_f64();
+        self.note(label, start.elapsed().as_secs_f64())
+    }
+
+    fn note(&mut self, label: &str, seconds: f64) -> Result<()> {
         let total = if self.repository.exists() {
             measure::folder_size(&self.repository)?
         } else {
