@@ -88,12 +88,7 @@ pub fn indices(call: &Call) -> Reply {
         OPENSEARCH
     };
     let mut table = Table::new(columns);
-    for meta in select(
-        call,
-        call.optional_arg("index"),
-        &call.params,
-        everything,
-    )? {
+    for meta in select(call, call.optional_arg("index"), &call.params, everything)? {
         let status = health::of_index(&meta).status.name();
         if light.is_some_and(|light| light != status) {
             continue;

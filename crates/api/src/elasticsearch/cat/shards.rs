@@ -57,12 +57,7 @@ pub fn shards(call: &Call) -> Reply {
         .rsplit_once(':')
         .map_or(config.address.as_str(), |(host, _)| host);
     let mut table = Table::new(COLUMNS);
-    for meta in select(
-        call,
-        call.optional_arg("index"),
-        &call.params,
-        everything,
-    )? {
+    for meta in select(call, call.optional_arg("index"), &call.params, everything)? {
         let state = if meta.state == IndexState::Restoring {
             "INITIALIZING"
         } else {

@@ -109,9 +109,12 @@ pub fn put(call: &Call) -> Reply {
     let mut values = [Vec::new(), Vec::new()];
     leaves(&persistent, "", &mut values[0]);
     leaves(&transient, "", &mut values[1]);
-    let given = values
-        .each_ref()
-        .map(|values| values.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+    let given = values.each_ref().map(|values| {
+        values
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
+    });
     if given.iter().all(Vec::is_empty) {
         return Err(EsError::validation(&["no settings to update"]));
     }
@@ -125,8 +128,8 @@ pub fn put(call: &Call) -> Reply {
             }
         }
     }
-    let is_about_policies = call.shape() == Shape::Es
-        && given.iter().flatten().any(|name| name.starts_with("slm."));
+    let is_about_policies =
+        call.shape() == Shape::Es && given.iter().flatten().any(|name| name.starts_with("slm."));
     if is_about_policies {
         let all = values.iter().flatten();
         slm::check_settings(all.map(|(name, value)| (name.as_str(), *value)))?;

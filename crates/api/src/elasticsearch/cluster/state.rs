@@ -58,12 +58,7 @@ pub fn state(call: &Call) -> Reply {
                 .iter()
                 .any(|metric| metric == "_all" || metric == name)
     };
-    let indices = select(
-        call,
-        call.optional_arg("index"),
-        &call.params,
-        EVERYTHING,
-    )?;
+    let indices = select(call, call.optional_arg("index"), &call.params, EVERYTHING)?;
     let config = call.config();
     let mut shown = Map::from_iter([
         ("cluster_name".to_owned(), json!(config.cluster_name)),

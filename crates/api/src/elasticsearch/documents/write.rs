@@ -89,11 +89,7 @@ fn operation(call: &Call, id: Option<&str>, kind: WriteKind) -> Result<WriteOp, 
     refresh(&call.params)?;
     let index = targets::resolve_name(call.arg("index"))?;
     call.reach().authorise_named(call.store(), &index)?;
-    let mut op = WriteOp::new(
-        index,
-        id.map(str::to_owned),
-        kind,
-    );
+    let mut op = WriteOp::new(index, id.map(str::to_owned), kind);
     op.routing = call.params.get("routing").map(str::to_owned);
     op.require_alias = call.params.bool("require_alias", false)?;
     op.version_type = call

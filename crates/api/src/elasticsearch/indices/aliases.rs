@@ -58,12 +58,7 @@ pub fn exists(call: &Call) -> Reply {
 fn find(call: &Call) -> Result<(Map<String, Value>, Vec<String>), EsError> {
     call.params.check_timeouts()?;
     let names = split_list(call.arg("name"));
-    let chosen = select(
-        call,
-        call.optional_arg("index"),
-        &call.params,
-        ALL_INDICES,
-    )?;
+    let chosen = select(call, call.optional_arg("index"), &call.params, ALL_INDICES)?;
     let is_wanted = |alias: &str| {
         let mut wanted = names.is_empty();
         for name in &names {
@@ -111,19 +106,15 @@ pub fn put(call: &Call) -> Reply {
             return Err(EsError::illegal_argument(format!("unknown field [{key}]")));
         }
     }
-    let actions: Vec<AliasAction> = select(
-        call,
-        Some(call.arg("index")),
-        &call.params,
-        ALL_INDICES,
-    )?
-    .iter()
-    .map(|meta| AliasAction::Add {
-        index: meta.name.clone(),
-        alias: call.arg("name").to_owned(),
-        spec: spec.clone(),
-    })
-    .collect();
+    let actions: Vec<AliasAction> =
+        select(call, Some(call.arg("index")), &call.params, ALL_INDICES)?
+            .iter()
+            .map(|meta| AliasAction::Add {
+                index: meta.name.clone(),
+                alias: call.arg("name").to_owned(),
+                spec: spec.clone(),
+            })
+            .collect();
     call.store()
         .update_aliases(&actions)
         .map_err(|error| alias_failure(call, error))?;
@@ -133,12 +124,7 @@ pub fn put(call: &Call) -> Reply {
 /// `DELETE /{index}/_alias/{name}`.
 pub fn delete(call: &Call) -> Reply {
     call.params.check_timeouts()?;
-    let chosen = select(
-        call,
-        Some(call.arg("index")),
-        &call.params,
-        ALL_INDICES,
-    )?;
+    let chosen = select(call, Some(call.arg("index")), &call.params, ALL_INDICES)?;
     let patterns = split_list(call.arg("name"));
     let actions = removals(&chosen, &patterns, None);
     if actions.is_empty() {
@@ -260,12 +246,7 @@ fn bind(call: &Call, step: &Step) -> Result<Vec<AliasAction>, EsError> {
     } else {
         ALL_INDICES
     };
-    let chosen = select(
-        call,
-        Some(&expression),
-        &Params::default(),
-        defaults,
-    )?;
+    let chosen = select(call, Some(&expression), &Params::default(), defaults)?;
     Ok(match step.verb.as_str() {
         "remove" => removals(&chosen, &step.aliases, step.must_exist),
         "remove_index" => chosen

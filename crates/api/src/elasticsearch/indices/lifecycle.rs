@@ -134,13 +134,8 @@ pub fn delete(call: &Call) -> Reply {
         return Err(EsError::validation(&["index / indices is missing"]));
     }
     refuse_wildcards(call, expression)?;
-    let chosen = select(
-        call,
-        Some(expression),
-        &call.params,
-        Defaults::DELETE,
-    )
-    .map_err(|error| explain_alias(call, error))?;
+    let chosen = select(call, Some(expression), &call.params, Defaults::DELETE)
+        .map_err(|error| explain_alias(call, error))?;
     refuse_while_snapshotted(call, &chosen, "delete")?;
     for meta in &chosen {
         if meta.state == IndexState::Restoring {
@@ -186,12 +181,7 @@ pub fn close(call: &Call) -> Reply {
     call.params.check_timeouts()?;
     let expression = call.arg("index");
     refuse_wildcards(call, expression)?;
-    let chosen = select(
-        call,
-        Some(expression),
-        &call.params,
-        Defaults::METADATA,
-    )?;
+    let chosen = select(call, Some(expression), &call.params, Defaults::METADATA)?;
     let restoring: Vec<_> = chosen
         .iter()
         .filter(|meta| meta.state == IndexState::Restoring)

@@ -113,12 +113,7 @@ pub fn resolve(call: &Call) -> Reply {
     let chosen = if of_indices.is_empty() {
         Vec::new()
     } else {
-        select(
-            call,
-            Some(&of_indices.join(",")),
-            &call.params,
-            defaults,
-        )?
+        select(call, Some(&of_indices.join(",")), &call.params, defaults)?
     };
     let indices: Vec<Value> = chosen
         .iter()
