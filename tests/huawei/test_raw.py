@@ -224,3 +224,32 @@ def test_configured_clusters_and_projects_are_the_only_ones(tmp_path) -> None:
 
 def test_the_literal_project_of_a_client_without_one_is_refused(server: Server) -> None:
     refused(server.http.get(f"/v1.0/%7Bproject_id%7D/clusters/{CLUSTER}/index_snapshots"), 403, "CSS.0015")
+
+
+def test_a_running_restore_is_seen_keeps_others_out_and_may_fail(fresh_server: Server) -> None:
+    css = Css(fresh_server.http)
+    create_index(css.http, "large")
+    bulk(css.http, "large", make_documents(1500, text_bytes=600))
+    setting = {"bucket": "slow-bucket", "agency": "agency", "base_path": "path", "max_restore_bytes_per_seconds": "20kb"}
+    assert css.send("POST", "/index_snapshot/setting", setting).status == 200
+    backup = css.taken("large-one")
+    assert css.restore(backup["id"], renamePattern="large", renameReplacement="again").status == 201
+    assert css.backup(backup["id"])["restoreStatus"] == "restoring"
+    assert css.send("GET", "").json()["actions"] == ["RESTORING"]
+    refused(css.send("POST", "/index_snapshot", {"name": "second"}), 409, "CSS.0011", "large-one")
+    refused(css.restore(backup["id"], renamePattern="large", renameReplacement="other"), 409, "CSS.0011")
+    refused(css.send("DELETE", f"/index_snapshot/{backup['id']}"), 409, "CSS.0011")
+    # Whoever deletes the index ends the restore.
+    css.http.delete("/again").ok()
+    assert css.restore_ended(backup["id"])["restoreStatus"] == "failed"
+    assert css.send("GET", "").json()["actions"] == []
+    assert css.send("DELETE", f"/index_snapshot/{backup['id']}").status == 200
+
+
+def test_a_locked_snapshot_is_not_deleted(fresh_server: Server) -> None:
+    css = Css(fresh_server.http)
+    create_index(css.http, "books")
+    backup = css.taken("locked-one")
+    css.http.post("/api/v1/repositories/css-backup/snapshots/locked-one/lock", {"for": "1h"}).ok()
+    refused(css.send("DELETE", f"/index_snapshot/{backup['id']}"), 409, "CSS.0029", "locked until")
+    assert css.backup(backup["id"]) is not None
