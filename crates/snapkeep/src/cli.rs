@@ -3,14 +3,17 @@
 use clap::{Parser, Subcommand};
 
 use crate::client::ConnectArgs;
-use crate::commands::{audit, check, completions, config, credential, job, key, mount, policy, prune, repo, restore, snapshot};
+use crate::commands::{
+    audit, check, completions, config, credential, job, key, mount, policy, prune, repo, restore,
+    snapshot,
+};
 use crate::demo::DemoArgs;
 use crate::serve::ServeArgs;
 
-/// Snapshots of search indices in restic repositories.
+/// Snapshots of search indices and vector collections in restic repositories.
 ///
-/// A server (`snapkeep serve`) takes documents and snapshots through the Elasticsearch API. The other commands drive it, or, with
-/// --data-dir and no server running, do the same work themselves.
+/// A server (`snapkeep serve`) speaks the snapshot APIs of Elasticsearch, OpenSearch, Weaviate, Huawei CSS and Alibaba. The other
+/// commands drive it, or, with --data-dir and no server running, do the same work themselves.
 #[derive(Debug, Parser)]
 #[command(name = "snapkeep", version, propagate_version = true, max_term_width = 110, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
