@@ -4,15 +4,19 @@ use std::{
     fs,
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
-use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
-use crate::{corpus::Documents, measure, peer::Peer, report, server::Server};
+use crate::{
+    corpus::Documents,
+    peer::Peer,
+    server::Server,
+    subject::{Step, Subject, print_steps},
+};
 
 const BATCH_DOCUMENTS: u64 = 2_000;
 const INDEX: &str = "bench";
@@ -45,60 +49,39 @@ pub fn run(
     Ok(())
 }
 
-/// One measured step: seconds and the size of the repository after it.
-struct Step {
-    label: String,
-    seconds: f64,
-    repository_bytes: u64,
-}
-
 fn print_table(documents: u64, rounds: usize, columns: &[(&str, Vec<Step>)]) {
     println!(
         "\n## API: {documents} documents, {rounds} rounds of 1 % edits, one shard, no throttle\n"
     );
-    println!("| step | server | s | repository MB | ours ÷ its time |");
-    println!("| --- | --- | ---: | ---: | ---: |");
-    for (index, ours) in columns[0].1.iter().enumerate() {
-        for (name, steps) in columns {
-            let Some(step) = steps.get(index) else {
-                continue;
-            };
-            println!(
-                "| {} | {name} | {:.3} | {:.1} | {} |",
-                ours.label,
-                step.seconds,
-                step.repository_bytes as f64 / 1e6,
-                report::ratio(ours.seconds, step.seconds)
-            );
-        }
-    }
+    let columns: Vec<_> = columns
+        .iter()
+        .map(|(name, steps)| (*name, steps.as_slice()))
+        .collect();
+    print_steps(&columns);
 }
 
 /// The requests of one index's life against one server.
 struct Life {
-    client: Client,
-    url: String,
-    repository: PathBuf,
-    steps: Vec<Step>,
+    server: Subject,
 }
 
 impl Life {
     fn new(url: &str, repository_root: PathBuf) -> Result<Life> {
-        let client = Client::builder()
-            .timeout(Duration::from_secs(600))
-            .build()?;
-        Ok(Life {
-            client,
-            url: url.to_owned(),
-            repository: repository_root.join(REPOSITORY),
-            steps: Vec::new(),
-        })
+        let server = Subject::new(url, repository_root.join(REPOSITORY))?;
+        Ok(Life { server })
+    }
+
+    fn timed(&mut self, label: &str, step: impl FnOnce(&Life) -> Result<()>) -> Result<()> {
+        let start = Instant::now();
+        step(self)?;
+        self.server.note(label, start.elapsed().as_secs_f64())
     }
 
     fn measure(mut self, documents: u64, rounds: usize) -> Result<Vec<Step>> {
         self.prepare()?;
         self.timed("bulk load", |life| life.load(documents))?;
-        self.call("POST", &format!("/{INDEX}/_refresh"), None)?;
+        self.server
+            .call("POST", &format!("/{INDEX}/_refresh"), None)?;
         self.timed("first snapshot", |life| life.snapshot("first"))?;
         self.timed("unchanged snapshot", |life| life.snapshot("unchanged"))?;
         let mut snapshots_s = 0.0;
@@ -111,20 +94,21 @@ impl Life {
             snapshots_s += elapsed_s;
             slowest_s = slowest_s.max(elapsed_s);
         }
-        self.note("all rounds' snapshots", snapshots_s)?;
-        self.note("slowest round's snapshot", slowest_s)?;
+        self.server.note("all rounds' snapshots", snapshots_s)?;
+        self.server.note("slowest round's snapshot", slowest_s)?;
         let before = self.fingerprint()?;
-        self.call("DELETE", &format!("/{INDEX}"), None)?;
+        self.server.call("DELETE", &format!("/{INDEX}"), None)?;
         self.timed("restore of the last", |life| life.restore(rounds))?;
         if self.fingerprint()? != before {
             bail!("the restored index differs from the one that was deleted");
         }
         self.timed("delete of the first", |life| {
-            life.call("DELETE", &format!("/_snapshot/{REPOSITORY}/first"), None)
+            life.server
+                .call("DELETE", &format!("/_snapshot/{REPOSITORY}/first"), None)
                 .map(drop)
         })?;
-        self.call("DELETE", &format!("/{INDEX}"), None)?;
-        Ok(self.steps)
+        self.server.call("DELETE", &format!("/{INDEX}"), None)?;
+        Ok(self.server.into_steps())
     }
 
     fn prepare(&self) -> Result<()> {
@@ -135,11 +119,12 @@ impl Life {
                 "quantity": {"type": "integer"}, "at": {"type": "date"}, "body": {"type": "text"}, "key": {"type": "keyword"},
             }},
         });
-        self.call("PUT", &format!("/{INDEX}"), Some(mapping.to_string()))?;
+        self.server
+            .call("PUT", &format!("/{INDEX}"), Some(mapping.to_string()))?;
         let repository = json!({"type": "fs", "settings": {
-            "location": self.repository, "max_snapshot_bytes_per_sec": "0", "max_restore_bytes_per_sec": "0",
+            "location": self.server.repository, "max_snapshot_bytes_per_sec": "0", "max_restore_bytes_per_sec": "0",
         }});
-        self.call(
+        self.server.call(
             "PUT",
             &format!("/_snapshot/{REPOSITORY}"),
             Some(repository.to_string()),
@@ -198,14 +183,19 @@ impl Life {
             );
         }
         self.bulk(batch)?;
-        self.call("POST", &format!("/{INDEX}/_refresh"), None)?;
+        self.server
+            .call("POST", &format!("/{INDEX}/_refresh"), None)?;
         Ok(())
     }
 
     fn bulk(&self, body: String) -> Result<()> {
         let response = self
+            .server
             .client
-            .post(format!("{}/{INDEX}/_bulk?filter_path=errors", self.url))
+            .post(format!(
+                "{}/{INDEX}/_bulk?filter_path=errors",
+                self.server.url
+            ))
             .header("content-type", "application/x-ndjson")
             .body(body)
             .send()?;
@@ -218,7 +208,7 @@ impl Life {
 
     fn snapshot(&self, name: &str) -> Result<()> {
         let body = json!({"indices": INDEX, "include_global_state": false}).to_string();
-        let answer = self.call(
+        let answer = self.server.call(
             "PUT",
             &format!("/_snapshot/{REPOSITORY}/{name}?wait_for_completion=true"),
             Some(body),
@@ -236,7 +226,7 @@ impl Life {
             format!("round-{}", rounds - 1)
         };
         let body = json!({"indices": INDEX}).to_string();
-        let answer = self.call(
+        let answer = self.server.call(
             "POST",
             &format!("/_snapshot/{REPOSITORY}/{last}/_restore?wait_for_completion=true"),
             Some(body),
@@ -249,60 +239,16 @@ impl Life {
 
     /// Number of documents and a sample of them; whole contents are compared by the tests.
     fn fingerprint(&self) -> Result<(Value, Value)> {
-        let count = self.call("GET", &format!("/{INDEX}/_count"), None)?["count"].clone();
+        let count = self.server.call("GET", &format!("/{INDEX}/_count"), None)?["count"].clone();
         let ids: Vec<String> = (0..1_000)
             .map(|number| (number * 37 % 100_000).to_string())
             .collect();
-        let documents = self.call(
+        let documents = self.server.call(
             "POST",
             &format!("/{INDEX}/_mget?filter_path=docs._id,docs._source"),
             Some(json!({"ids": ids}).to_string()),
         )?;
         Ok((count, documents))
-    }
-
-    fn call(&self, method: &str, path: &str, body: Option<String>) -> Result<Value> {
-        let method = reqwest::Method::from_bytes(method.as_bytes())?;
-        let mut request = self
-            .client
-            .request(method.clone(), format!("{}{path}", self.url));
-        if let Some(body) = body {
-            request = request
-                .header("content-type", "application/json")
-                .body(body);
-        }
-        let response = request.send().with_context(|| format!("{method} {path}"))?;
-        let status = response.status();
-        let text = response.text()?;
-        if !status.is_success() {
-            bail!("{method} {path} answered {status}: {text}");
-        }
-        Ok(serde_json::from_str(&text)?)
-    }
-
-    fn timed(&mut self, label: &str, step: impl FnOnce(&Life) -> Result<()>) -> Result<()> {
-        let start = Instant::now();
-        step(self)?;
-        self.note(label, start.elapsed().as_secs_f64())
-    }
-
-    fn note(&mut self, label: &str, seconds: f64) -> Result<()> {
-        let repository_bytes = if self.repository.exists() {
-            measure::folder_size(&self.repository)?
-        } else {
-            0
-        };
-        eprintln!(
-            "{} {label}: {seconds:.3} s, repository {:.1} MB",
-            self.url,
-            repository_bytes as f64 / 1e6
-        );
-        self.steps.push(Step {
-            label: label.to_owned(),
-            seconds,
-            repository_bytes,
-        });
-        Ok(())
     }
 }
 

@@ -10,10 +10,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
-use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
-use crate::{measure, peer::Peer, report, server::Server};
+use crate::{
+    peer::Peer,
+    report,
+    server::Server,
+    subject::{Step, Subject, print_steps},
+};
 
 const CLASS: &str = "Bench";
 /// Backed up while it is read and written.
@@ -55,13 +59,6 @@ pub fn run(
     Ok(())
 }
 
-/// One measured step: seconds and the size of the repository after it.
-struct Step {
-    label: String,
-    seconds: f64,
-    repository_bytes: u64,
-}
-
 /// Requests a second, while nothing else happens and while a backup runs.
 #[derive(Clone, Copy)]
 struct Rates {
@@ -82,22 +79,11 @@ fn print_tables(objects: u64, rounds: usize, columns: &[(&str, Measured)]) {
     println!(
         "\n## Collections: {objects} objects, {DIMENSIONS} dimensions, {PROPERTY_BYTES} bytes of properties, {rounds} rounds of 1 % changes\n"
     );
-    println!("| step | server | s | stored MB | ours ÷ its time |");
-    println!("| --- | --- | ---: | ---: | ---: |");
-    for (index, ours) in columns[0].1.steps.iter().enumerate() {
-        for (name, measured) in columns {
-            let Some(step) = measured.steps.get(index) else {
-                continue;
-            };
-            println!(
-                "| {} | {name} | {:.3} | {:.1} | {} |",
-                ours.label,
-                step.seconds,
-                step.repository_bytes as f64 / 1e6,
-                report::ratio(ours.seconds, step.seconds)
-            );
-        }
-    }
+    let steps: Vec<_> = columns
+        .iter()
+        .map(|(name, measured)| (*name, measured.steps.as_slice()))
+        .collect();
+    print_steps(&steps);
     println!("\n| requests a second | server | idle | while a backup runs | share |");
     println!("| --- | --- | ---: | ---: | ---: |");
     for (name, measured) in columns {
@@ -114,26 +100,19 @@ fn print_tables(objects: u64, rounds: usize, columns: &[(&str, Measured)]) {
 
 /// The requests of one collection's life against one server.
 struct Life {
-    client: Client,
-    url: String,
-    repository: PathBuf,
-    /// Bytes stored before the current step.
-    stored_bytes: u64,
-    steps: Vec<Step>,
+    server: Subject,
 }
 
 impl Life {
     fn new(url: &str, repository: PathBuf) -> Result<Life> {
-        let client = Client::builder()
-            .timeout(Duration::from_secs(600))
-            .build()?;
-        Ok(Life {
-            client,
-            url: url.to_owned(),
-            repository,
-            stored_bytes: 0,
-            steps: Vec::new(),
-        })
+        let server = Subject::new(url, repository)?;
+        Ok(Life { server })
+    }
+
+    fn timed(&mut self, label: &str, step: impl FnOnce(&Life) -> Result<()>) -> Result<()> {
+        let start = Instant::now();
+        step(self)?;
+        self.server.note(label, start.elapsed().as_secs_f64())
     }
 
     fn measure(mut self, objects: u64, rounds: usize) -> Result<Measured> {
@@ -153,19 +132,23 @@ impl Life {
             last = name;
         }
         let before = self.sample(objects)?;
-        self.call("DELETE", &format!("/v1/schema/{CLASS}"), None)?;
+        self.server
+            .call("DELETE", &format!("/v1/schema/{CLASS}"), None)?;
         self.timed("restore of the last", |life| life.restore(&last))?;
         if self.sample(objects)? != before {
             bail!("the restored collection differs from the one that was deleted");
         }
-        self.call("DELETE", &format!("/v1/schema/{CLASS}"), None)?;
+        self.server
+            .call("DELETE", &format!("/v1/schema/{CLASS}"), None)?;
         self.create_class(BUSY_CLASS)?;
         self.load(BUSY_CLASS, objects, 1)?;
         let (reads, writes) = self.rates(objects)?;
-        self.note("first backup beside reads and writes", reads.backup_s)?;
-        self.call("DELETE", &format!("/v1/schema/{BUSY_CLASS}"), None)?;
+        self.server
+            .note("first backup beside reads and writes", reads.backup_s)?;
+        self.server
+            .call("DELETE", &format!("/v1/schema/{BUSY_CLASS}"), None)?;
         Ok(Measured {
-            steps: self.steps,
+            steps: self.server.into_steps(),
             reads,
             writes,
         })
@@ -180,7 +163,8 @@ impl Life {
                 {"name": "body", "dataType": ["text"], "indexSearchable": false},
             ],
         });
-        self.call("POST", "/v1/schema", Some(body.to_string()))?;
+        self.server
+            .call("POST", "/v1/schema", Some(body.to_string()))?;
         Ok(())
     }
 
@@ -235,7 +219,7 @@ impl Life {
             sent += 1;
         }
         body.push_str("]}");
-        let answer = self.call("POST", "/v1/batch/objects", Some(body))?;
+        let answer = self.server.call("POST", "/v1/batch/objects", Some(body))?;
         let results = answer.as_array().context("batch: no array came back")?;
         if results.len() != sent
             || results
@@ -253,19 +237,21 @@ impl Life {
         if let Some(base) = base {
             body["incremental_base_backup_id"] = json!(base);
         }
-        self.call("POST", "/v1/backups/filesystem", Some(body.to_string()))?;
+        self.server
+            .call("POST", "/v1/backups/filesystem", Some(body.to_string()))?;
         self.wait(&format!("/v1/backups/filesystem/{id}"))
     }
 
     fn restore(&self, id: &str) -> Result<()> {
         let path = format!("/v1/backups/filesystem/{id}/restore");
-        self.call("POST", &path, Some(json!({"include": [CLASS]}).to_string()))?;
+        self.server
+            .call("POST", &path, Some(json!({"include": [CLASS]}).to_string()))?;
         self.wait(&path)
     }
 
     fn wait(&self, path: &str) -> Result<()> {
         loop {
-            let answer = self.call("GET", path, None)?;
+            let answer = self.server.call("GET", path, None)?;
             match answer["status"].as_str() {
                 Some("SUCCESS") => return Ok(()),
                 Some("FAILED" | "CANCELED") | None => bail!("{path}: {answer}"),
@@ -277,7 +263,9 @@ impl Life {
     /// Number of objects and some of them with their vectors; whole contents are compared by the tests.
     fn sample(&self, objects: u64) -> Result<(Value, Vec<Value>)> {
         let query = json!({"query": format!("{{Aggregate{{{CLASS}{{meta{{count}}}}}}}}")});
-        let count = self.call("POST", "/v1/graphql", Some(query.to_string()))?;
+        let count = self
+            .server
+            .call("POST", "/v1/graphql", Some(query.to_string()))?;
         let count = count["data"]["Aggregate"][CLASS][0]["meta"]["count"].clone();
         if count != json!(objects) {
             bail!("{count} objects are there instead of {objects}");
@@ -285,7 +273,7 @@ impl Life {
         let mut found = Vec::new();
         for number in (0..objects).step_by((objects / 200).max(1) as usize) {
             let path = format!("/v1/objects/{CLASS}/{}?include=vector", id(number));
-            let object = self.call("GET", &path, None)?;
+            let object = self.server.call("GET", &path, None)?;
             found.push(json!([
                 object["id"],
                 object["properties"],
@@ -324,7 +312,7 @@ impl Life {
                 while !stop.load(Ordering::Relaxed) {
                     let number = rng.random_range(0..objects);
                     let path = format!("/v1/objects/{BUSY_CLASS}/{}", id(number));
-                    self.call("GET", &path, None)?;
+                    self.server.call("GET", &path, None)?;
                     done += 1;
                 }
                 Ok(done)
@@ -350,55 +338,6 @@ impl Life {
             worked?;
             Ok((reads as f64 / seconds, writes as f64 / seconds, seconds))
         })
-    }
-
-    fn call(&self, method: &str, path: &str, body: Option<String>) -> Result<Value> {
-        let method = reqwest::Method::from_bytes(method.as_bytes())?;
-        let mut request = self
-            .client
-            .request(method.clone(), format!("{}{path}", self.url));
-        if let Some(body) = body {
-            request = request
-                .header("content-type", "application/json")
-                .body(body);
-        }
-        let response = request.send().with_context(|| format!("{method} {path}"))?;
-        let status = response.status();
-        let text = response.text()?;
-        if !status.is_success() {
-            bail!("{method} {path} answered {status}: {text}");
-        }
-        if text.is_empty() {
-            return Ok(Value::Null);
-        }
-        Ok(serde_json::from_str(&text)?)
-    }
-
-    fn timed(&mut self, label: &str, step: impl FnOnce(&Life) -> Result<()>) -> Result<()> {
-        let start = Instant::now();
-        step(self)?;
-        self.note(label, start.elapsed().as_secs_f64())
-    }
-
-    fn note(&mut self, label: &str, seconds: f64) -> Result<()> {
-        let total = if self.repository.exists() {
-            measure::folder_size(&self.repository)?
-        } else {
-            0
-        };
-        let repository_bytes = total.saturating_sub(self.stored_bytes);
-        self.stored_bytes = total;
-        eprintln!(
-            "{} {label}: {seconds:.3} s, {:.1} MB stored",
-            self.url,
-            repository_bytes as f64 / 1e6
-        );
-        self.steps.push(Step {
-            label: label.to_owned(),
-            seconds,
-            repository_bytes,
-        });
-        Ok(())
     }
 }
 

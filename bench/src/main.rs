@@ -12,6 +12,7 @@ mod measure;
 mod peer;
 mod report;
 mod server;
+mod subject;
 mod tools;
 mod vault_job;
 

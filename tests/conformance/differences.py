@@ -27,6 +27,8 @@ class Difference:
 
 
 ABSENT = "(absent)"
+# What follows is about other servers.
+END_OF_TABLE = "<!-- end of differences -->"
 
 
 def shorten(value: Any) -> str:
@@ -68,6 +70,8 @@ class Row:
 def load_table() -> list[Row]:
     rows = []
     for number, line in enumerate(TABLE.read_text().splitlines(), 1):
+        if line == END_OF_TABLE:
+            break
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
         if not line.startswith("| `"):
             continue

@@ -366,5 +366,8 @@ async fn snapshots_survive_a_restart_and_one_engine_has_the_folder() {
     let next = world.snapshot("backup", "two", &["a"]).await;
     assert_eq!(next.indices[0].max_segments_per_shard, 2);
     let workers = world.engine.workers();
-    assert!(workers.iter().all(|worker| worker.errors == 0), "{workers:?}");
+    assert!(
+        workers.iter().all(|worker| worker.errors == 0),
+        "{workers:?}"
+    );
 }

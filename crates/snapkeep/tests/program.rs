@@ -25,8 +25,10 @@ fn run(command: &mut Command) -> (Output, String) {
     (output, said)
 }
 
-/// Starts a server on a free port; the address is read from what it prints.
+/// Starts a server on a free port; the address is read from what it prints. Prepares the client that will ask it, too.
 fn serve(folder: &Path) -> (Child, String) {
+    // The client is built without a cryptography of its own choice. A second test finds it installed.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let mut child = snapkeep(folder)
         .args(["serve", "--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())

@@ -113,7 +113,7 @@ fn property<'a>(class: &'a ClassSchema, name: &str) -> Result<&'a PropertySchema
 }
 
 /// The key of the value and the value.
-fn given<'a>(clause: &'a Value) -> Option<(&'a str, &'a Value)> {
+fn given(clause: &Value) -> Option<(&str, &Value)> {
     let map = clause.as_object()?;
     map.iter()
         .find(|(key, value)| key.starts_with("value") && !value.is_null())

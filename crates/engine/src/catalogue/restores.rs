@@ -26,6 +26,24 @@ impl Catalogue {
         parse(text)
     }
 
+    /// Those of all snapshots of a vault, each with the uuid of the snapshot.
+    pub(crate) async fn restores_of(
+        &self,
+        vault: &str,
+    ) -> Result<Vec<(String, RestoreRun)>, EngineError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT snapshot_uuid, run FROM restores WHERE vault = $1")
+                .bind(vault.to_owned())
+                .fetch_all(self.read())
+                .await
+                .map_err(failed("read restores"))?;
+        let parsed = rows.into_iter().map(|(uuid, run)| {
+            let run = serde_json::from_str(&run).map_err(unreadable("a restore"))?;
+            Ok((uuid, run))
+        });
+        parsed.collect()
+    }
+
     /// One by its uuid.
     pub(crate) async fn restore_run(&self, uuid: &str) -> Result<Option<RestoreRun>, EngineError> {
         let text = sqlx::query_scalar("SELECT run FROM restores WHERE uuid = $1")

@@ -1,5 +1,6 @@
 //! Restores as things that can be looked up and cancelled, over restarts too.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,38 @@ impl Engine {
         });
         let noted = inner.catalogue.restore_of(&vault, &row.info.uuid).await?;
         Ok(running.into_iter().next_back().or(noted))
+    }
+
+    /// The latest restores of all snapshots of a repository that were ever restored, by the uuid of the snapshot: for lists.
+    pub async fn latest_restores(
+        &self,
+        repository: &str,
+    ) -> Result<BTreeMap<String, RestoreRun>, EngineError> {
+        let inner = &self.inner;
+        let Some(vault) = inner.vault_id(repository).await? else {
+            return Ok(BTreeMap::new());
+        };
+        // Memory first: one that ends meanwhile is in the catalogue before it leaves.
+        let running: Vec<Arc<RunningRestore>> = {
+            let activity = inner.activity();
+            let restores = activity.restores.values();
+            restores
+                .filter(|running| running.vault.id == vault)
+                .cloned()
+                .collect()
+        };
+        let noted = inner.catalogue.restores_of(&vault).await?;
+        let mut latest: BTreeMap<String, RestoreRun> = noted.into_iter().collect();
+        for restore in running {
+            let run = restore.run();
+            let later = latest
+                .get(&restore.snapshot_uuid)
+                .is_none_or(|noted| noted.start_ms <= run.start_ms);
+            if later {
+                latest.insert(restore.snapshot_uuid.clone(), run);
+            }
+        }
+        Ok(latest)
     }
 
     /// Restores that run now, of one repository or all, by start.

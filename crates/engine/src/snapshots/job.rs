@@ -209,9 +209,6 @@ async fn end(inner: &Arc<Inner>, running: &RunningSnapshot, result: Result<Store
             )
         }
     };
-    if let Some(row) = &row {
-        running.set_result(row.info.clone());
-    }
     let info = inner.ended_info(&running.job, outcome);
     let noted = async {
         let mut write = inner.catalogue.write().await?;
@@ -225,6 +222,10 @@ async fn end(inner: &Arc<Inner>, running: &RunningSnapshot, result: Result<Store
     if let Err(error) = noted {
         // The snapshot itself is safe in its repository and found there at the next start.
         tracing::error!(snapshot = accepted.name, %error, "the end of a snapshot could not be noted");
+    }
+    // Only now: whoever reads of its success may restore it at once, and restores look into the catalogue.
+    if let Some(row) = row {
+        running.set_result(row.info);
     }
     let key = (running.vault.id.clone(), accepted.name.clone());
     inner.retire_job(&running.job, info, |activity| {

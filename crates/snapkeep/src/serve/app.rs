@@ -88,9 +88,7 @@ impl App {
             );
         }
         let driver = Arc::new(StoreDriver::new(store.clone()));
-        let engine = Engine::start(config, driver)
-            .await
-            .map_err(start_failure)?;
+        let engine = Engine::start(config, driver).await.map_err(start_failure)?;
         Ok(Self {
             engine,
             store,

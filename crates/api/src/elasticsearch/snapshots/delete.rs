@@ -26,7 +26,9 @@ pub async fn delete(request: EsRequest) -> EsResult {
         return Ok(EsResponse::acknowledged());
     }
     // Said at once, also when nobody waits for the end.
-    refuse_locked(&all, &names).map_err(|error| from_engine(error, shape))?;
+    if let Some(locked) = first_locked(&all, &names) {
+        return Err(from_engine(locked, shape));
+    }
     let deletion = async move { engine.delete_snapshots(&repository, &names).await };
     if waits {
         if let Err(error) = deletion.await {
@@ -42,19 +44,19 @@ pub async fn delete(request: EsRequest) -> EsResult {
     Ok(EsResponse::acknowledged())
 }
 
-/// The first of the snapshots that is locked, as an error.
-fn refuse_locked(all: &[SnapshotInfo], names: &[String]) -> Result<(), EngineError> {
+/// Why the first of these snapshots that is locked cannot be deleted.
+fn first_locked(all: &[SnapshotInfo], names: &[String]) -> Option<EngineError> {
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    for info in all.iter().filter(|info| names.contains(&info.name)) {
-        if let Some(until_ms) = info.locked_until_ms.filter(|until_ms| *until_ms > now_ms) {
-            return Err(EngineError::SnapshotLocked {
+    all.iter().find_map(|info| {
+        let until_ms = info.locked_until_ms.filter(|until_ms| *until_ms > now_ms)?;
+        names
+            .contains(&info.name)
+            .then(|| EngineError::SnapshotLocked {
                 repository: info.repository.clone(),
                 snapshot: info.name.clone(),
                 until_ms,
-            });
-        }
-    }
-    Ok(())
+            })
+    })
 }
 
 /// Says why a deletion was refused; where a restore is the reason, with the restore's own id as real servers do.
@@ -131,11 +133,11 @@ mod tests {
         all[1].locked_until_ms = Some(i64::MAX);
         let refused = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            refuse_locked(&all, &names).is_err()
+            first_locked(&all, &names).is_some()
         };
         assert!(refused(&["s1", "s2"]) && !refused(&["s1"]));
         all[1].locked_until_ms = Some(1);
-        assert!(refuse_locked(&all, &["s2".to_owned()]).is_ok());
+        assert!(first_locked(&all, &["s2".to_owned()]).is_none());
     }
 
     #[test]

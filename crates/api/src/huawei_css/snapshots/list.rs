@@ -1,5 +1,7 @@
 //! `GET …/index_snapshots`, and finding one by its id.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use snapkeep_engine::{EngineError, SnapshotInfo};
 
@@ -23,19 +25,17 @@ pub async fn list(call: Call) -> CssResult {
         true => in_bucket(state, &setting).await?,
         false => Vec::new(),
     };
-    let mut backups: Vec<Value> = Vec::with_capacity(snapshots.len());
-    for info in snapshots.iter().rev() {
-        let restore = state
-            .engine
-            .latest_restore(&setting.bucket, &info.name)
-            .await?;
-        let around = Surroundings {
-            config: &state.config,
-            cluster: &cluster,
-            restore: restore.as_ref(),
-        };
-        backups.push(show(info, around));
-    }
+    let restores = match snapshots.is_empty() {
+        true => BTreeMap::new(),
+        false => state.engine.latest_restores(&setting.bucket).await?,
+    };
+    let around = |info: &SnapshotInfo| Surroundings {
+        config: &state.config,
+        cluster: &cluster,
+        restore: restores.get(&info.uuid),
+    };
+    let newest_first = snapshots.iter().rev();
+    let backups: Vec<Value> = newest_first.map(|info| show(info, around(info))).collect();
     Ok(Answer::ok(json!({ "backups": backups })))
 }
 

@@ -250,6 +250,8 @@ pub(super) fn engine_error(
         | EngineError::RepositoryMissing { .. } => {
             unreadable.error(&[("path", path), ("reason", &reason)])
         }
+        // What the request asks for cannot be had together.
+        EngineError::Refused { .. } => WvError::unprocessable(reason),
         _ => NODE_REFUSES.error(&[("node", node), ("reason", &reason)]),
     }
 }

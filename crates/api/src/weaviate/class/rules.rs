@@ -259,11 +259,11 @@ fn check_property(class: &str, property: &Value, around: &Surroundings<'_>) -> R
         ))),
         _ => nested
             .iter()
-            .try_for_each(|inner| check_nested(name, inner, around)),
+            .try_for_each(|inner| check_nested(name, inner)),
     }
 }
 
-fn check_nested(path: &str, property: &Value, around: &Surroundings<'_>) -> Result<(), WvError> {
+fn check_nested(path: &str, property: &Value) -> Result<(), WvError> {
     let name = property["name"].as_str().unwrap_or_default();
     let path = format!("{path}.{name}");
     check_property_name(name)
@@ -287,7 +287,7 @@ fn check_nested(path: &str, property: &Value, around: &Surroundings<'_>) -> Resu
             }
             nested
                 .iter()
-                .try_for_each(|inner| check_nested(&path, inner, around))
+                .try_for_each(|inner| check_nested(&path, inner))
         }
         Some(_) => Ok(()),
     }

@@ -96,22 +96,24 @@ impl From<Failure> for Stop {
     }
 }
 
+/// What answers the fields below a root. A text is a complaint about one of them.
+type Resolve = fn(&WvRequest, &Field) -> Result<Result<Value, String>, Stop>;
+
 fn run(request: &WvRequest, fields: &[Field]) -> Result<Answer, Stop> {
     let mut answer = Answer::default();
     for root in fields {
-        let resolve: fn(&WvRequest, &Field) -> Result<Result<Value, String>, Stop> =
-            match root.name.as_str() {
-                "Get" => get::resolve,
-                "Aggregate" => aggregate::resolve,
-                "__typename" => {
-                    answer.insert(&[&root.key], json!("WeaviateObj"));
-                    continue;
-                }
-                "Explore" | "__schema" | "__type" => {
-                    return Err(WvError::not_offered(format!("GraphQL {}", root.name)).into());
-                }
-                _ => return Err(root.unknown_on("WeaviateObj").into()),
-            };
+        let resolve: Resolve = match root.name.as_str() {
+            "Get" => get::resolve,
+            "Aggregate" => aggregate::resolve,
+            "__typename" => {
+                answer.insert(&[&root.key], json!("WeaviateObj"));
+                continue;
+            }
+            "Explore" | "__schema" | "__type" => {
+                return Err(WvError::not_offered(format!("GraphQL {}", root.name)).into());
+            }
+            _ => return Err(root.unknown_on("WeaviateObj").into()),
+        };
         for class in &root.selections {
             let path = [root.key.as_str(), class.key.as_str()];
             match resolve(request, class)? {

@@ -5,7 +5,11 @@ pub fn go_syntax_error(text: &[u8]) -> String {
     let mut scanner = Scanner { text, at: 0 };
     match scanner.value(0) {
         Err(complaint) => complaint,
-        Ok(()) => "invalid character after top-level value".to_owned(),
+        // Well formed, and still beyond what can be kept: a number too large, half a surrogate pair, no UTF-8.
+        Ok(()) => match serde_json::from_slice::<serde_json::Value>(text) {
+            Err(error) => error.to_string(),
+            Ok(_) => "invalid character after top-level value".to_owned(),
+        },
     }
 }
 
@@ -226,6 +230,19 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(go_syntax_error(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_well_formed_and_cannot_be_kept_says_why() {
+        let cases: [(&[u8], &str); 3] = [
+            (b"[1e400]", "number out of range"),
+            (b"\"\\ud800\"", "hex escape"),
+            (b"\"\xff\"", "invalid unicode"),
+        ];
+        for (text, expected) in cases {
+            let told = go_syntax_error(text);
+            assert!(told.contains(expected), "{told}");
         }
     }
 }

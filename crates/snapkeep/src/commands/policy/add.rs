@@ -227,7 +227,7 @@ impl ScheduleArgs {
             time_zone: None,
         };
         let is_given = schedule != Schedule::default();
-        Ok(is_given.then(|| Schedule {
+        Ok(is_given.then_some(Schedule {
             time_zone: self.time_zone,
             ..schedule
         }))
