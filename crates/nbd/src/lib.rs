@@ -1,0 +1,19 @@
+//! Network block devices: a client that reads and writes the disks of others, and a server that shows a snapshot as a disk.
+//!
+//! * [`Client`]: one export of a server, by its [`Uri`].
+//! * [`protocol`]: the bytes on the wire.
+//!
+//! All calls block: use ordinary threads or `spawn_blocking`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod client;
+mod error;
+pub mod protocol;
+mod tls;
+mod transport;
+mod uri;
+
+pub use client::{Client, Options, StatusRange};
+pub use error::NbdError;
+pub use uri::{DEFAULT_PORT, Place, Uri};
