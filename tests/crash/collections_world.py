@@ -1,15 +1,11 @@
 """The same for collections, driven as a Weaviate client drives them: a model of the objects beside a server that is killed."""
 
-import contextlib
 import random
-import threading
-import time
 import uuid
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from crash.killed import KilledWorld, Writer
 from harness.polling import wait_until
-from harness.server import Server
 from harness.stock_restic import Restic
 
 BACKEND = "filesystem"
@@ -38,41 +34,25 @@ def make_object(class_name: str, number: int, source: random.Random, tenant: str
     return made if tenant is None else made | {"tenant": tenant}
 
 
-class ObjectWriter(threading.Thread):
-    """Writes objects until told to stop or the server is gone, and remembers which were acknowledged."""
-
-    def __init__(self, server: Server, run: int) -> None:
-        super().__init__(daemon=True)
-        self.server, self.run_number = server, run
-        self.acknowledged: set[str] = set()
-        self.ending = threading.Event()
-
-    def run(self) -> None:
-        source = random.Random(self.run_number)
-        batch = 0
-        while not self.ending.is_set():
-            numbers = range(self.run_number * 100_000 + batch * 5, self.run_number * 100_000 + batch * 5 + 5)
-            try:
-                answer = self.server.http.post("/v1/batch/objects", {"objects": [make_object("Live", number, source) for number in numbers]}, timeout_seconds=10)
-            except OSError:
-                return
-            if answer.status == 200:
-                self.acknowledged.update(item["id"] for item in answer.json() if item["result"]["status"] == "SUCCESS")
-            batch += 1
-            self.ending.wait(0.01)
+class ObjectWriter(Writer):
+    def write_batch(self, batch: int) -> set[str]:
+        source = random.Random(self.run_number * 100_000 + batch)
+        first = self.run_number * 100_000 + batch * 5
+        objects = [make_object("Live", number, source) for number in range(first, first + 5)]
+        answer = self.server.http.post("/v1/batch/objects", {"objects": objects}, timeout_seconds=10)
+        return {item["id"] for item in answer.json() if item["result"]["status"] == "SUCCESS"} if answer.status == 200 else set()
 
 
 @dataclass
-class CollectionsWorld:
-    server: Server
-    cache: Path
+class CollectionsWorld(KilledWorld):
+    """`written` are objects of `Live`."""
+
     objects: dict[str, dict[str, Objects]] = field(default_factory=dict)
     """Of each finished backup: what each class held."""
-    written: set[str] = field(default_factory=set)
-    """Acknowledged objects of `Live`."""
     longest: dict[str, float] = field(default_factory=lambda: {"backup": 0.4, "restore": 0.4, "cancel": 0.3, "purge": 0.2})
-    """Seconds that each operation took at most so far, so that kills fall into it."""
-    taken: int = 0
+
+    def make_writer(self, run: int) -> Writer:
+        return ObjectWriter(self.server, run)
 
     def prepare(self) -> None:
         self.post("/v1/schema", {"class": "Data", "vectorizer": "none", "shardingConfig": {"desiredCount": 2}})
@@ -160,32 +140,6 @@ class CollectionsWorld:
         answer = self.server.http.delete(f"/v1/backups/{BACKEND}/{name}/purge")
         assert answer.status == 204, answer.text
 
-    def kill_during(self, operation: str, source: random.Random) -> None:
-        """Starts the operation beside a writer, kills the server at a random moment, starts it again."""
-        action = getattr(self, f"do_{operation}")(source)
-        writer = ObjectWriter(self.server, self.taken * 1000 + source.randrange(1000))
-        started = time.monotonic()
-        finished: list[float] = []
-
-        def act() -> None:
-            with contextlib.suppress(OSError, AssertionError, ValueError):
-                action()
-                finished.append(time.monotonic() - started)
-
-        worker = threading.Thread(target=act, daemon=True)
-        writer.start()
-        worker.start()
-        time.sleep(source.uniform(0, self.longest[operation]) * 1.1)
-        self.server.kill()
-        writer.ending.set()
-        worker.join(60)
-        writer.join(30)
-        assert not worker.is_alive() and not writer.is_alive(), "a request outlived the server"
-        self.written |= writer.acknowledged
-        for seconds in finished:
-            self.longest[operation] = max(self.longest[operation], seconds)
-        self.server.start()
-
     def do_backup(self, source: random.Random):
         self.change(source)
         name = self.begin_name()
@@ -210,7 +164,6 @@ class CollectionsWorld:
         return lambda: self.purge(name)
 
     def prove(self, source: random.Random, every_byte: bool) -> None:
-        """Nothing stuck, nothing lost, nothing half there."""
         listed = self.listed()
         for name, backup in listed.items():
             assert backup["status"] in ENDED, f"nothing runs after a restart: {backup}"

@@ -4,14 +4,13 @@ The moments follow from the run's number alone; `SNAPKEEP_CRASH_RUNS` asks for a
 """
 
 import os
-import random
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
 from crash.world import World
-from harness.server import Server
+from crash.killed import running
 
 RUNS = int(os.environ.get("SNAPKEEP_CRASH_RUNS", "52"))
 OPERATIONS = ("snapshot", "restore", "delete", "prune")
@@ -21,31 +20,14 @@ EVERY_BYTE_EACH = 13
 
 @pytest.fixture(scope="module")
 def world(folder: Path) -> Iterator[World]:
-    server = Server(folder)
-    server.start()
-    try:
-        made = World(server, folder / "restic-cache")
-        made.prepare()
+    with running(World, folder) as made:
         yield made
-    finally:
-        server.kill()
 
 
 @pytest.mark.parametrize("run", range(RUNS), ids=lambda run: f"{run}-{OPERATIONS[run % len(OPERATIONS)]}")
 def test_kill_9(world: World, run: int) -> None:
-    source = random.Random(run)
-    if world.server.process is None:
-        world.server.start()
-    try:
-        world.kill_during(OPERATIONS[run % len(OPERATIONS)], source)
-        world.prove(source, every_byte=run % EVERY_BYTE_EACH == EVERY_BYTE_EACH - 1)
-    except Exception as error:
-        raise AssertionError(f"{error}\n{world.server.log_tail(25)}") from error
+    world.survive(run, OPERATIONS, EVERY_BYTE_EACH)
 
 
 def test_after_all_kills_a_clean_stop_and_start_changes_nothing(world: World) -> None:
-    before = world.listed()
-    assert world.server.stop() == 0
-    world.server.start()
-    assert world.listed() == before
-    world.prove(random.Random(0), every_byte=True)
+    world.stop_and_start()

@@ -1,16 +1,13 @@
 """What a server that is killed again and again must still know: a model of its data beside it."""
 
-import contextlib
 import json
 import random
-import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from crash.killed import KilledWorld, Writer
 from harness.documents import NDJSON, Documents, assert_same, bulk, create_index, make_documents, read_all, register, restore, take
 from harness.polling import wait_until
-from harness.server import Server
 from harness.stock_restic import Restic
 
 REPOSITORY = "r"
@@ -19,41 +16,27 @@ KEPT_SNAPSHOTS = 6
 SETTLE_LIMIT_SECONDS = 10
 
 
-class Writer(threading.Thread):
-    """Writes documents until told to stop or the server is gone, and remembers which were acknowledged."""
-
-    def __init__(self, server: Server, run: int) -> None:
-        super().__init__(daemon=True)
-        self.server, self.run_number = server, run
-        self.acknowledged: set[str] = set()
-        self.ending = threading.Event()
-
-    def run(self) -> None:
-        batch = 0
-        while not self.ending.is_set():
-            names = [f"{self.run_number}-{batch}-{number}" for number in range(5)]
-            lines = "".join(json.dumps({"index": {"_id": name}}) + "\n" + json.dumps({"name": name}) + "\n" for name in names)
-            try:
-                answer = self.server.http.post("/live/_bulk", lines, headers=NDJSON, timeout_seconds=10)
-            except OSError:
-                return
-            if answer.status == 200:
-                self.acknowledged.update(next(iter(item.values()))["_id"] for item in answer.json()["items"] if next(iter(item.values()))["status"] < 300)
-            batch += 1
-            self.ending.wait(0.01)
+class DocumentWriter(Writer):
+    def write_batch(self, batch: int) -> set[str]:
+        names = [f"{self.run_number}-{batch}-{number}" for number in range(5)]
+        lines = "".join(json.dumps({"index": {"_id": name}}) + "\n" + json.dumps({"name": name}) + "\n" for name in names)
+        answer = self.server.http.post("/live/_bulk", lines, headers=NDJSON, timeout_seconds=10)
+        if answer.status != 200:
+            return set()
+        outcomes = [next(iter(item.values())) for item in answer.json()["items"]]
+        return {outcome["_id"] for outcome in outcomes if outcome["status"] < 300}
 
 
 @dataclass
-class World:
-    server: Server
-    cache: Path
+class World(KilledWorld):
+    """`written` are documents of `live`."""
+
     documents: dict[str, Documents] = field(default_factory=dict)
     """Of each finished snapshot: what `data` held."""
-    written: set[str] = field(default_factory=set)
-    """Acknowledged documents of `live`."""
     longest: dict[str, float] = field(default_factory=lambda: {"snapshot": 0.4, "restore": 0.4, "delete": 0.2, "prune": 0.2})
-    """Seconds that each operation took at most so far, so that kills fall into it."""
-    taken: int = 0
+
+    def make_writer(self, run: int) -> Writer:
+        return DocumentWriter(self.server, run)
 
     def prepare(self) -> None:
         create_index(self.server.http, "data", shards=2)
@@ -83,32 +66,6 @@ class World:
     def listed(self) -> dict[str, dict]:
         return {info["snapshot"]: info for info in self.server.http.get(f"/_snapshot/{REPOSITORY}/_all").ok()["snapshots"]}
 
-    def kill_during(self, operation: str, source: random.Random) -> None:
-        """Starts the operation beside a writer, kills the server at a random moment, starts it again."""
-        action = getattr(self, f"do_{operation}")(source)
-        writer = Writer(self.server, self.taken * 1000 + source.randrange(1000))
-        started = time.monotonic()
-        finished: list[float] = []
-
-        def act() -> None:
-            with contextlib.suppress(OSError, AssertionError, ValueError):
-                action()
-                finished.append(time.monotonic() - started)
-
-        worker = threading.Thread(target=act, daemon=True)
-        writer.start()
-        worker.start()
-        time.sleep(source.uniform(0, self.longest[operation]) * 1.1)
-        self.server.kill()
-        writer.ending.set()
-        worker.join(30)
-        writer.join(30)
-        assert not worker.is_alive() and not writer.is_alive(), "a request outlived the server"
-        self.written |= writer.acknowledged
-        for seconds in finished:
-            self.longest[operation] = max(self.longest[operation], seconds)
-        self.server.start()
-
     def do_snapshot(self, source: random.Random):
         self.change(source)
         name = self.next_name()
@@ -131,8 +88,6 @@ class World:
         return lambda: self.server.http.post(f"/_snapshot/{REPOSITORY}/_cleanup").ok()
 
     def prove(self, source: random.Random, every_byte: bool) -> None:
-        """Nothing stuck, nothing lost, nothing half there."""
-
         def nothing_runs() -> bool:
             return not self.server.http.get("/_snapshot/_status").ok()["snapshots"] and all(info["state"] != "IN_PROGRESS" for info in self.listed().values())
 
