@@ -1,7 +1,7 @@
 //! Everything that can go wrong, with all that a dialect needs to say it in its own words. No HTTP here.
 
 use crate::bytesize::ByteSizeError;
-use crate::model::{PolicyKey, SnapshotState};
+use crate::model::{PointKind, PointStatus, PolicyKey, SnapshotState};
 use crate::names::{IndexNameRule, NameError, SnapshotNameRule};
 use crate::rename::RenameError;
 
@@ -307,6 +307,120 @@ pub enum EngineError {
         /// The policy.
         policy: PolicyKey,
     },
+    /// No such volume.
+    #[error("volume [{id}] is missing; `snapkeep volume ls` shows those there are")]
+    VolumeMissing {
+        /// The id asked for.
+        id: String,
+    },
+    /// No such instance.
+    #[error("instance [{id}] is missing; `snapkeep instance ls` shows those there are")]
+    InstanceMissing {
+        /// The id asked for.
+        id: String,
+    },
+    /// No such point.
+    #[error("point [{id}] is missing")]
+    PointMissing {
+        /// The id asked for.
+        id: String,
+    },
+    /// The point is still being made.
+    #[error("point [{id}] is still being made; try again when it is available")]
+    PointPending {
+        /// The point.
+        id: String,
+    },
+    /// The point is there and cannot be used: it is ceased, deleted or suspended.
+    #[error("point [{id}] is {}{}", status.as_str(), reason_of(.reason.as_deref()))]
+    PointUnusable {
+        /// The point.
+        id: String,
+        /// What it is.
+        status: PointStatus,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The point is being read (a rollback, an export, an attached disk) or deleted.
+    #[error("point [{id}] is in use ({by}); try again when it is done")]
+    PointInUse {
+        /// The point.
+        id: String,
+        /// What uses it.
+        by: InUse,
+    },
+    /// A job works on the volume or instance already.
+    #[error("[{resource}] is busy: job [{job}] works on it; try again when it has ended")]
+    ResourceBusy {
+        /// The volume or instance.
+        resource: String,
+        /// The job.
+        job: String,
+    },
+    /// Something writes to the volume, and there is no consistent view of it.
+    #[error(
+        "volume [{volume}] is in use by {users}; stop that, give its instance a driver that freezes it, or allow an inconsistent \
+             snapshot (allow_inconsistent)"
+    )]
+    VolumeInUse {
+        /// The volume.
+        volume: String,
+        /// Who uses it.
+        users: String,
+    },
+    /// Something that was begun with the volume has to be finished first.
+    #[error("volume [{volume}] is suspended: {reason}")]
+    VolumeSuspended {
+        /// The volume.
+        volume: String,
+        /// What, and what to do.
+        reason: String,
+    },
+    /// The volume is declared, and what it is declared to be cannot be read.
+    #[error("volume [{volume}] cannot be read: {reason}")]
+    VolumeUnreadable {
+        /// The volume.
+        volume: String,
+        /// The cause, and what to do.
+        reason: String,
+    },
+    /// A volume or instance cannot be added, changed or removed as asked.
+    #[error("[{resource}] {reason}")]
+    ResourceRefused {
+        /// The volume or instance, by id or name.
+        resource: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A request that names a volume twice, by itself or as a disk of an instance, or two points of one resource.
+    #[error("[{resource}] is named twice: {how}; name it once")]
+    ResourceRepeated {
+        /// The volume, instance or point.
+        resource: String,
+        /// How.
+        how: String,
+    },
+    /// A request that names nothing to work on.
+    #[error("nothing to work on: name at least one {what}")]
+    NothingNamed {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The point is of a volume where one of an instance is needed, or the other way round.
+    #[error("point [{point}] is of the {} [{resource}]; {needed} is needed here", kind.as_str())]
+    WrongResourceKind {
+        /// The point.
+        point: String,
+        /// What it is of.
+        resource: String,
+        /// What that is.
+        kind: PointKind,
+        /// What is needed.
+        needed: &'static str,
+    },
+    /// Points of one call could not be made, deleted or applied; the text names them and says why.
+    #[error("{0}")]
+    PointsFailed(String),
     /// No such job.
     #[error("job [{id}] is missing")]
     JobMissing {
@@ -567,6 +681,8 @@ impl EngineError {
                 | Self::DataDirectoryInUse { .. }
                 | Self::Catalogue { .. }
                 | Self::ShardsFailed(_)
+                | Self::VolumeUnreadable { .. }
+                | Self::PointsFailed(_)
                 | Self::Internal(_)
         )
     }
@@ -575,4 +691,9 @@ impl EngineError {
 /// A moment in texts for people.
 fn utc_time(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
+}
+
+/// A reason at the end of a sentence.
+fn reason_of(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": {reason}"))
 }

@@ -30,12 +30,22 @@ mod repositories;
 mod restores;
 pub mod selection;
 mod snapshots;
+mod volumes;
 mod workers;
 
 pub use audit::{AuditOutcome, AuditQuery, AuditRecord, MAX_AUDIT_PAGE};
 pub use clock::{Clock, SimulatedTime};
-pub use config::{DEFAULT_BYTES_PER_SEC, EngineConfig, MAX_CONCURRENT_OPERATIONS};
+pub use config::{
+    DEFAULT_BYTES_PER_SEC, DEFAULT_MAX_CHAIN, EngineConfig, MAX_CHAIN, MAX_CONCURRENT_OPERATIONS,
+    VolumesConfig,
+};
 pub use engine::Engine;
 pub use error::{CreationFailure, EngineError, InUse, ReadonlyOperation, RestoreProblem};
 pub use model::*;
 pub use policies::PutPolicy;
+pub use snapkeep_drivers::volume::write::{
+    Compression, DiskFormat, WriteCounts, WriteProgress, WrittenDisk,
+};
+pub use volumes::{
+    DISK_CACHE_BYTES, DiskShape, ExportError, ReadError, StoredDisk, export_disk, stored_disks,
+};

@@ -237,6 +237,7 @@ impl Engine {
             repository,
             vault: &vault.id,
             subject: repository,
+            resources: &[],
             input: json!({}),
         };
         self.inner.begin_job(spec, |_, _| Ok(()), |_| {}).await

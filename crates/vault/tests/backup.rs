@@ -25,8 +25,13 @@ enum Piece {
     /// Zeros through `write`.
     Zeros(usize),
     Hole(u64),
+    /// A blob from a seed that is in the repository, by reference; where the sink refuses, as bytes.
+    Adopt(u64, usize),
     Cut,
 }
+
+/// Length of blobs that may be there before; those of four of six seeds are.
+const ADOPTED_BYTES: usize = 256 << 10;
 
 struct Script {
     chunking: Chunking,
@@ -45,7 +50,9 @@ impl Script {
         let mut plain = Vec::new();
         for piece in self.segments.iter().flatten() {
             match piece {
-                Piece::Write(seed, length) | Piece::Fill(seed, length) => {
+                Piece::Write(seed, length)
+                | Piece::Fill(seed, length)
+                | Piece::Adopt(seed, length) => {
                     plain.extend_from_slice(&content(*seed, *length));
                 }
                 Piece::Zeros(length) => plain.resize(plain.len() + length, 0),
@@ -77,6 +84,12 @@ impl FileSource for Script {
                 }
                 Piece::Zeros(length) => sink.write(&vec![0; *length])?,
                 Piece::Hole(length) => sink.hole(*length)?,
+                Piece::Adopt(seed, length) => {
+                    let plain = content(*seed, *length);
+                    if sink.adopt(&[BlobId::of(&plain)])?.is_none() {
+                        sink.write(&plain)?;
+                    }
+                }
                 Piece::Cut => sink.cut()?,
             }
         }
@@ -118,6 +131,7 @@ fn piece() -> impl Strategy<Value = Piece> {
         3 => (0..4_u64, length()).prop_map(|(seed, length)| Piece::Fill(seed, length)),
         2 => length().prop_map(Piece::Zeros),
         2 => length().prop_map(|length| Piece::Hole(length as u64)),
+        2 => (0..6_u64).prop_map(|seed| Piece::Adopt(seed, ADOPTED_BYTES)),
         1 => Just(Piece::Cut),
     ]
 }
@@ -128,6 +142,8 @@ fn script() -> impl Strategy<Value = Script> {
         Just(Chunking::Explicit),
         Just(Chunking::Fixed(1 << 20)),
         Just(Chunking::Fixed(512 << 10)),
+        Just(Chunking::Fixed(256 << 10)),
+        Just(Chunking::Fixed(64 << 10)),
         Just(Chunking::Fixed(100_000)),
     ];
     let segments = prop::collection::vec(prop::collection::vec(piece(), 0..6), 0..4);
@@ -146,6 +162,9 @@ proptest! {
     #[test]
     fn whatever_is_delivered_comes_back(scripts in prop::collection::vec(script(), 1..4)) {
         let place = Place::new();
+        for seed in 0..4 {
+            store(&place, &Script::one(Chunking::Explicit, vec![Piece::Write(seed, ADOPTED_BYTES)]));
+        }
         let backup = place.repository.backup(BackupOptions::default()).unwrap();
         let files: Vec<&dyn FileSource> = scripts.iter().map(|script| script as &dyn FileSource).collect();
         let stored = backup.store_files(&files).unwrap();
@@ -205,6 +224,62 @@ fn fixed_blocks_stay_aligned_whatever_holes_lie_between() {
     assert_eq!(lengths[0], block as usize);
     assert_eq!(lengths[1..7], [ZERO_BLOB_BYTES; 6]);
     assert_eq!(lengths[7..], [300_100]);
+}
+
+#[test]
+fn zeros_between_small_blocks_become_blobs_that_restic_knows_as_far_as_possible() {
+    let place = Place::new();
+    let block = 256 << 10;
+    let pieces = vec![
+        Piece::Write(1, block),
+        Piece::Zeros(block),
+        Piece::Hole(2 * block as u64),
+        Piece::Write(2, block),
+        Piece::Hole(block as u64),
+        Piece::Write(3, block),
+        Piece::Hole(2 * block as u64 + 1000),
+        Piece::Zeros(5),
+    ];
+    let stored = store(&place, &Script::one(Chunking::Fixed(block as u32), pieces));
+    let (whole, lone) = (zero_blob_id(), BlobId::of(&vec![0; block]));
+    let ids = &stored.content;
+    assert_eq!([ids[1], ids[2], ids[4], ids[6]], [whole, lone, lone, whole]);
+    let block_or_zeros = [block, ZERO_BLOB_BYTES, block, block, block, block, ZERO_BLOB_BYTES, 1005];
+    assert_eq!(lengths(&place, &stored), block_or_zeros);
+    assert_eq!(stored.hole_bytes, 6 * block as u64);
+}
+
+#[test]
+fn blobs_are_appended_by_reference_where_a_block_ends_and_all_of_them_are_there() {
+    let place = Place::new();
+    let block = 256 << 10;
+    let fixed = Chunking::Fixed(block as u32);
+    let known = store(
+        &place,
+        &Script::one(fixed, vec![Piece::Write(1, block), Piece::Write(2, block)]),
+    );
+    struct Adopting(Vec<BlobId>, u64);
+    impl FileSource for Adopting {
+        fn segments(&self) -> usize {
+            1
+        }
+        fn chunking(&self) -> Chunking {
+            Chunking::Fixed(self.1 as u32)
+        }
+        fn read_segment(&self, _: usize, sink: &mut dyn SegmentSink) -> Result<(), SourceError> {
+            sink.hole(self.1)?;
+            assert_eq!(sink.adopt(&self.0)?, Some(2 * self.1));
+            let unknown = BlobId::of(b"nowhere");
+            assert_eq!(sink.adopt(&[self.0[0], unknown])?, None);
+            sink.write(&content(3, 10))?;
+            assert_eq!(sink.adopt(&self.0)?, None, "in the middle of a block");
+            Ok(())
+        }
+    }
+    let stored = store(&place, &Adopting(known.content.clone(), block as u64));
+    assert_eq!(stored.content[1..3], known.content);
+    assert_eq!(lengths(&place, &stored), [block, block, block, 10]);
+    assert_eq!(stored.stored_bytes > 0, true);
 }
 
 #[test]

@@ -31,12 +31,13 @@ pub(crate) struct NewJob<'a> {
     pub(crate) kind: JobKind,
     pub(crate) repository: &'a str,
     pub(crate) subject: &'a str,
+    pub(crate) resources: &'a [String],
     pub(crate) owner: &'a str,
     pub(crate) input: &'a Value,
     pub(crate) now_ms: i64,
 }
 
-const COLUMNS: &str = "id, kind, repository, subject, state, created_ms, started_ms, finished_ms, attempt, input, \
+const COLUMNS: &str = "id, kind, repository, subject, resources, state, created_ms, started_ms, finished_ms, attempt, input, \
                        progress, error, result";
 
 fn parse_word<T: serde::de::DeserializeOwned>(
@@ -62,6 +63,8 @@ fn parse(row: &AnyRow) -> Result<JobRow, EngineError> {
             kind: parse_word(text("kind")?, "the kind of a job")?,
             repository: text("repository")?,
             subject: text("subject")?,
+            resources: serde_json::from_str(&text("resources")?)
+                .map_err(unreadable("the resources of a job"))?,
             state: parse_word(text("state")?, "the state of a job")?,
             created_ms: time("created_ms")?.unwrap_or_default(),
             started_ms: time("started_ms")?,
@@ -88,7 +91,7 @@ impl Catalogue {
             serde_json::to_string(&JobProgress::default()).map_err(unreadable("progress"))?;
         sqlx::query(
             "INSERT INTO jobs (id, kind, repository, subject, state, created_ms, started_ms, owner, attempt, \
-             lease_until_ms, input, progress) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $11)",
+             lease_until_ms, input, progress, resources) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $11, $12)",
         )
         .bind(job.id.to_owned())
         .bind(job.kind.as_str())
@@ -101,6 +104,7 @@ impl Catalogue {
         .bind(job.now_ms + LEASE_MS)
         .bind(job.input.to_string())
         .bind(progress)
+        .bind(serde_json::to_string(job.resources).map_err(unreadable("resources"))?)
         .execute(&mut *write.transaction)
         .await
         .map_err(failed("accept a job"))?;

@@ -323,6 +323,26 @@ impl Credentials {
         }
     }
 
+    /// Recognises whoever knows the id and secret of a credential of any kind: an access key, an API key, or a name and password.
+    ///
+    /// # Errors
+    /// They are wrong, or too many wrong ones came before.
+    pub async fn client(
+        &self,
+        id: &str,
+        secret: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Principal, Refused> {
+        let has = |kind| self.keeper().read().by_key(kind, id).is_some();
+        if has(Kind::AccessKey) {
+            return self.access_key(id, address, |own| is_same(own, secret));
+        }
+        if has(Kind::ApiKey) {
+            return self.api_key(id, secret, address);
+        }
+        self.password(id, secret, address).await
+    }
+
     /// Issues a token to somebody who was recognised. With `project` it is good for that project only.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::RunningJob;
-use crate::error::InUse;
+use crate::error::{EngineError, InUse};
 use crate::model::JobKind;
 use crate::restores::RunningRestore;
 use crate::snapshots::RunningSnapshot;
@@ -23,6 +23,8 @@ pub(crate) struct Activity {
     pub(crate) readers: Vec<(String, String, InUse)>,
     /// Snapshots that are being deleted, by vault and uuid.
     pub(crate) deleting: BTreeSet<(String, String)>,
+    /// Volumes and instances that a job works on, with the job.
+    pub(crate) busy: BTreeMap<String, String>,
     /// Restores, by uuid.
     pub(crate) restores: BTreeMap<String, Arc<RunningRestore>>,
     /// True when no new work is taken.
@@ -32,7 +34,16 @@ pub(crate) struct Activity {
 impl Activity {
     /// Snapshots, clones and deletions under way.
     pub(crate) fn operations(&self) -> usize {
-        let counted = |kind| matches!(kind, JobKind::Snapshot | JobKind::Clone | JobKind::Delete);
+        let counted = |kind| {
+            matches!(
+                kind,
+                JobKind::Snapshot
+                    | JobKind::Clone
+                    | JobKind::Delete
+                    | JobKind::VolumeSnapshot
+                    | JobKind::VolumeDelete
+            )
+        };
         self.jobs
             .values()
             .filter(|job| counted(job.work().0))
@@ -45,10 +56,13 @@ impl Activity {
             let (kind, works_on) = job.work();
             let same = works_on == repository || vault.is_some_and(|vault| vault == job.vault);
             same.then_some(match kind {
-                JobKind::Snapshot => InUse::Snapshot,
-                JobKind::Restore => InUse::Restore,
+                JobKind::Snapshot | JobKind::VolumeSnapshot => InUse::Snapshot,
+                JobKind::Restore
+                | JobKind::VolumeApply
+                | JobKind::VolumeCreate
+                | JobKind::ImageCapture => InUse::Restore,
                 JobKind::Clone => InUse::Clone,
-                JobKind::Delete => InUse::Delete,
+                JobKind::Delete | JobKind::VolumeDelete => InUse::Delete,
                 JobKind::Check | JobKind::Prune => InUse::Maintenance,
             })
         })
@@ -71,6 +85,30 @@ impl Activity {
         {
             self.readers.swap_remove(at);
         }
+    }
+
+    /// Takes volumes and instances for a job: all, or none when another job works on one of them.
+    pub(crate) fn claim_resources(
+        &mut self,
+        resources: &[String],
+        job: &str,
+    ) -> Result<(), EngineError> {
+        for resource in resources {
+            if let Some(other) = self.busy.get(resource) {
+                return Err(EngineError::ResourceBusy {
+                    resource: resource.clone(),
+                    job: other.clone(),
+                });
+            }
+        }
+        let claims = resources.iter().map(|it| (it.clone(), job.to_owned()));
+        self.busy.extend(claims);
+        Ok(())
+    }
+
+    /// Lets go what [`Self::claim_resources`] took for a job.
+    pub(crate) fn release_resources(&mut self, job: &str) {
+        self.busy.retain(|_, holder| holder != job);
     }
 
     /// Whether a name is taken by something that runs.

@@ -19,6 +19,8 @@ pub(crate) struct JobSpec<'a> {
     pub(crate) repository: &'a str,
     pub(crate) vault: &'a str,
     pub(crate) subject: &'a str,
+    /// Ids of what it makes, removes or writes to, for clients.
+    pub(crate) resources: &'a [String],
     /// What the next process needs to know if this one dies.
     pub(crate) input: Value,
 }
@@ -82,6 +84,7 @@ impl Inner {
             kind: spec.kind,
             repository: spec.repository.to_owned(),
             subject: spec.subject.to_owned(),
+            resources: spec.resources.to_vec(),
             state: JobState::Running,
             created_ms: now_ms,
             started_ms: Some(now_ms),
@@ -104,6 +107,7 @@ impl Inner {
             kind: spec.kind,
             repository: spec.repository,
             subject: spec.subject,
+            resources: spec.resources,
             owner: &self.owner,
             input: &spec.input,
             now_ms,

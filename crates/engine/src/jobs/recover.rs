@@ -13,6 +13,7 @@ use crate::jobs::Outcome;
 use crate::jobs::lifecycle::ended_by;
 use crate::model::{JobKind, SnapshotInfo};
 use crate::snapshots::{failed, finish_deletion};
+use crate::volumes::{complete_point_deletion, fail_points};
 
 /// What clients read.
 const REASON: &str = "the server stopped before it was done";
@@ -40,7 +41,15 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<(), EngineError> {
             JobKind::Snapshot => fail_snapshot(inner, &row).await?,
             // Deletions need the repository, which may take its time or be out of reach.
             JobKind::Delete => complete_deletion(inner, row),
-            JobKind::Restore | JobKind::Clone | JobKind::Check | JobKind::Prune => {
+            JobKind::VolumeSnapshot => fail_points(inner, &row, REASON).await?,
+            JobKind::VolumeDelete => complete_point_deletion(inner, row),
+            JobKind::Restore
+            | JobKind::Clone
+            | JobKind::Check
+            | JobKind::Prune
+            | JobKind::VolumeApply
+            | JobKind::VolumeCreate
+            | JobKind::ImageCapture => {
                 end(inner, &row, Outcome::failure(REASON)).await?;
             }
         }

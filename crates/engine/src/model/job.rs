@@ -19,6 +19,16 @@ pub enum JobKind {
     Check,
     /// Reclaims space in a repository.
     Prune,
+    /// Makes points of volumes and instances.
+    VolumeSnapshot,
+    /// Deletes points.
+    VolumeDelete,
+    /// Rolls volumes back to points.
+    VolumeApply,
+    /// Makes a new volume of a point.
+    VolumeCreate,
+    /// Makes an image of a point of an instance.
+    ImageCapture,
 }
 
 impl JobKind {
@@ -31,6 +41,11 @@ impl JobKind {
             Self::Clone => "clone",
             Self::Check => "check",
             Self::Prune => "prune",
+            Self::VolumeSnapshot => "volume_snapshot",
+            Self::VolumeDelete => "volume_delete",
+            Self::VolumeApply => "volume_apply",
+            Self::VolumeCreate => "volume_create",
+            Self::ImageCapture => "image_capture",
         }
     }
 }
@@ -99,6 +114,9 @@ pub struct JobInfo {
     pub repository: String,
     /// What it works on, for people: usually the name of a snapshot.
     pub subject: String,
+    /// Ids of what it makes, removes or writes to (points, volumes, images), known when it is accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// State.
     pub state: JobState,
     /// When it was accepted, milliseconds since 1970.

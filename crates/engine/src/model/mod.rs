@@ -1,5 +1,6 @@
 //! The types that [`Engine`](crate::Engine) takes and gives. All of them serialise to JSON with the names used here.
 
+mod image;
 mod job;
 mod policy;
 mod policy_run;
@@ -7,7 +8,9 @@ mod repository;
 mod restore;
 mod schedule;
 mod snapshot;
+mod volume;
 
+pub use image::{ImageDisk, ImageFormat, ImageInfo};
 pub use job::{
     CheckRequest, JobEvent, JobInfo, JobKind, JobProgress, JobState, JobTicket, WorkerInfo,
     WorkerState,
@@ -29,9 +32,19 @@ pub use restore::{
     RestoreStage, RestoreState, RestoreTicket, ShardRecovery,
 };
 pub use schedule::{DayOfWeek, Schedule, ScheduleError, ScheduleKind};
+pub use snapkeep_drivers::volume::host::HostSpec;
+pub use snapkeep_drivers::volume::write::RollbackMode;
+pub use snapkeep_drivers::volume::{
+    ChangeSource, Consistency, VolumeFormat,
+};
 pub use snapkeep_drivers::{ResourceKind, ResourceRef, TenantStatus};
 pub use snapshot::{
     CreateSnapshot, FileStats, IndexStatus, LeftOutShard, NameRules, ShardFailure, ShardStage,
     ShardStatus, SnapshotCollection, SnapshotIndex, SnapshotInfo, SnapshotPhase, SnapshotState,
     SnapshotStatus, SnapshotTicket,
+};
+pub use volume::{
+    AddInstance, AddVolume, CreatePoints, InstanceInfo, PointDisk, PointInfo, PointKind, PointPage,
+    PointQuery, PointResource, PointStatus, PointTransition, PointsTicket, VolumeInfo,
+    VolumeOrigin, VolumeStatus,
 };

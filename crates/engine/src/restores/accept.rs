@@ -200,6 +200,7 @@ impl Engine {
             repository,
             vault: &vault.id,
             subject: &row.info.name,
+            resources: &[],
             input: json!({
                 "vault": vault.id, "restore_uuid": restore_uuid, "indices": planned.indices,
                 "collections": planned.collections,

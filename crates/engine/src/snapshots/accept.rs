@@ -189,6 +189,7 @@ impl Engine {
             repository,
             vault: &vault.id,
             subject: &name,
+            resources: &[],
             input: json!({ "vault": vault.id, "info": accepted }),
         };
         let key = (vault.id.clone(), name.clone());

@@ -81,6 +81,7 @@ impl Engine {
             repository,
             vault: &vault.id,
             subject: &target,
+            resources: &[],
             input: json!({ "vault": vault.id, "source": uuid }),
         };
         let key = (vault.id.clone(), target.clone());

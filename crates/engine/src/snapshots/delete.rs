@@ -81,6 +81,7 @@ impl Engine {
             repository,
             vault: &vault.id,
             subject: &subject.join(","),
+            resources: &[],
             input: json!({ "vault": vault.id, "uuids": uuids }),
         };
         let keys: Vec<(String, String)> = uuids

@@ -296,6 +296,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use snapkeep_drivers::{ChangeToken, DriverError, GoneDocument};
+    use snapkeep_vault::BlobId;
     use snapkeep_vault::backup::SinkClosed;
 
     use crate::layout::lines::read_documents;
@@ -393,6 +394,10 @@ mod tests {
         fn advance(&mut self, _: usize) {}
 
         fn hole(&mut self, _: u64) -> Result<(), SinkClosed> {
+            Err(SinkClosed)
+        }
+
+        fn adopt(&mut self, _: &[BlobId]) -> Result<Option<u64>, SinkClosed> {
             Err(SinkClosed)
         }
 

@@ -131,17 +131,15 @@ impl Backup {
     /// [`VaultError::MissingBlob`] if a blob is not there: what it stood for has to be read again. The backup can go on.
     pub fn adopt(&self, content: &[BlobId]) -> Result<u64, VaultError> {
         self.session.check_failure()?;
-        let mut total = 0;
-        let mut last: Option<(BlobId, u64)> = None;
-        for id in content {
-            // Holes repeat one id many thousand times.
-            let length = match last {
-                Some((last_id, length)) if last_id == *id => length,
-                _ => self.known_length(BlobKind::Data, id)?,
-            };
-            last = Some((*id, length));
-            total += length;
-        }
+        let total = match self.session.known_total(content)? {
+            Ok(total) => total,
+            Err(id) => {
+                return Err(VaultError::MissingBlob {
+                    part: Part::Data,
+                    id,
+                });
+            }
+        };
         self.session
             .bytes_processed
             .fetch_add(total, Ordering::Relaxed);
@@ -160,7 +158,7 @@ impl Backup {
         let mut waiting = vec![*root];
         let mut trees = TreeReader::new(&self.session.repository);
         while let Some(id) = waiting.pop() {
-            self.known_length(BlobKind::Tree, &id)?;
+            self.require_tree(&id)?;
             for node in trees.read(&id)?.nodes() {
                 if let Some(content) = &node.content {
                     total += self.adopt(content)?;
@@ -171,14 +169,13 @@ impl Backup {
         Ok(total)
     }
 
-    fn known_length(&self, kind: BlobKind, id: &BlobId) -> Result<u64, VaultError> {
-        let part = match kind {
-            BlobKind::Data => Part::Data,
-            BlobKind::Tree => Part::Tree,
-        };
-        match self.session.known_length(kind, id)? {
-            Some(length) => Ok(u64::from(length)),
-            None => Err(VaultError::MissingBlob { part, id: *id }),
+    fn require_tree(&self, id: &BlobId) -> Result<(), VaultError> {
+        match self.session.known_length(BlobKind::Tree, id)? {
+            Some(_) => Ok(()),
+            None => Err(VaultError::MissingBlob {
+                part: Part::Tree,
+                id: *id,
+            }),
         }
     }
 
@@ -191,11 +188,14 @@ impl Backup {
         mut self,
         snapshot: SnapshotFile,
     ) -> Result<(SnapshotId, BackupSummary), VaultError> {
-        let kind = BlobKind::Tree;
-        if self.session.known_length(kind, &snapshot.tree)?.is_none() {
+        if self
+            .session
+            .known_length(BlobKind::Tree, &snapshot.tree)?
+            .is_none()
+        {
             // A prune may have taken it out of the index since it was taken over.
             self.session.keep_relied()?;
-            self.known_length(kind, &snapshot.tree)?;
+            self.require_tree(&snapshot.tree)?;
         }
         let result = finish::finish(&self.session, snapshot, self.started);
         self.is_finished = result.is_ok();

@@ -4,6 +4,7 @@ use super::FileContent;
 use super::source::{Chunking, MAX_BLOB_BYTES, SEGMENT_BYTES, SegmentSink, SinkClosed};
 use super::store::BlobWriter;
 use super::zeros::{ZERO_BLOB_BYTES, ZEROS, find_hole, is_zero};
+use crate::ids::BlobId;
 use fastcdc::v2020::FastCDC;
 
 /// Sizes of content-defined chunks: smallest, average, largest.
@@ -27,6 +28,7 @@ impl SegmentBuffer {
             start: 0,
             end: 0,
             reserved: 0,
+            zero_blocks: 0,
             writer,
             chunking,
         }
@@ -39,6 +41,8 @@ pub(super) struct Segment<'a> {
     start: usize,
     end: usize,
     reserved: usize,
+    /// Zero blocks that come before `start` and are not stored yet: they wait for more of them, to become one zero blob.
+    zero_blocks: usize,
     writer: BlobWriter<'a>,
     chunking: Chunking,
 }
@@ -82,14 +86,37 @@ impl Segment<'_> {
     fn drain_blocks(&mut self, size: usize, is_end: bool) -> Result<(), SinkClosed> {
         while self.end - self.start >= size {
             let block = &self.bytes[self.start..self.start + size];
-            if size.is_multiple_of(ZERO_BLOB_BYTES) && is_zero(block) {
-                self.writer.store_zeros(size as u64)?;
+            if has_zero_blobs(size) && is_zero(block) {
+                self.add_zero_blocks(size, 1)?;
             } else {
-                self.writer.store(block)?;
+                self.store_zero_blocks(size)?;
+                self.writer
+                    .store(&self.bytes[self.start..self.start + size])?;
             }
             self.start += size;
         }
+        if is_end {
+            self.store_zero_blocks(size)?;
+        }
         self.store_rest(is_end)
+    }
+
+    /// Appends so many zero blocks, as far as they make up whole zero blobs; the rest waits.
+    fn add_zero_blocks(&mut self, size: usize, count: u64) -> Result<(), SinkClosed> {
+        let unit = ZERO_BLOB_BYTES as u64;
+        let waiting = (self.zero_blocks * size) as u64;
+        let zeros = waiting + size as u64 * count;
+        self.writer.store_zeros_if_any(zeros - zeros % unit)?;
+        self.zero_blocks = (zeros % unit) as usize / size;
+        Ok(())
+    }
+
+    /// Stores the zero blocks that wait.
+    fn store_zero_blocks(&mut self, size: usize) -> Result<(), SinkClosed> {
+        for _ in 0..std::mem::take(&mut self.zero_blocks) {
+            self.writer.store_zero_block(size)?;
+        }
+        Ok(())
     }
 
     fn drain_largest(&mut self, is_end: bool) -> Result<(), SinkClosed> {
@@ -138,10 +165,15 @@ impl Segment<'_> {
         let to_boundary = ((size - begun) % size).min(len);
         self.write_zeros(to_boundary)?;
         self.drain(false)?;
-        let whole = (len - to_boundary) / size * size;
-        self.writer.store_zeros_if_any(whole)?;
-        self.write_zeros(len - to_boundary - whole)
+        let whole = (len - to_boundary) / size;
+        self.add_zero_blocks(size as usize, whole)?;
+        self.write_zeros(len - to_boundary - whole * size)
     }
+}
+
+/// Whether zero blobs and blocks of this size fit into each other.
+fn has_zero_blobs(size: usize) -> bool {
+    size.is_multiple_of(ZERO_BLOB_BYTES) || ZERO_BLOB_BYTES.is_multiple_of(size)
 }
 
 /// Cuts `data` by content; the number of bytes stored. Without `is_end` the last chunk, whose end is not certain, is left.
@@ -195,7 +227,7 @@ impl SegmentSink for Segment<'_> {
 
     fn hole(&mut self, len: u64) -> Result<(), SinkClosed> {
         if let Chunking::Fixed(size) = self.chunking
-            && (size as usize).is_multiple_of(ZERO_BLOB_BYTES)
+            && has_zero_blobs(size as usize)
         {
             return self.hole_of_blocks(u64::from(size), len);
         }
@@ -206,6 +238,21 @@ impl SegmentSink for Segment<'_> {
         self.drain(true)?;
         self.writer.store_zeros_if_any(len - len % unit)?;
         self.write_zeros(len % unit)
+    }
+
+    fn adopt(&mut self, content: &[BlobId]) -> Result<Option<u64>, SinkClosed> {
+        match self.chunking {
+            Chunking::Fixed(size) => {
+                self.drain(false)?;
+                if self.start < self.end {
+                    return Ok(None);
+                }
+                // Before the blobs, also when they turn out not to be there: the order is the same.
+                self.store_zero_blocks(size as usize)?;
+            }
+            Chunking::Content | Chunking::Explicit => self.drain(true)?,
+        }
+        self.writer.adopt(content)
     }
 
     fn cut(&mut self) -> Result<(), SinkClosed> {

@@ -147,6 +147,25 @@ impl Session {
         Ok(found.map(|location| location.plain_length()))
     }
 
+    /// The plain length of data blobs one after another, or the first of them that a snapshot of this backup may not refer to.
+    pub fn known_total(&self, content: &[BlobId]) -> Result<Result<u64, BlobId>, VaultError> {
+        let mut total = 0;
+        let mut last: Option<(BlobId, u64)> = None;
+        for id in content {
+            // Holes repeat one id many thousand times.
+            let length = match last {
+                Some((last_id, length)) if last_id == *id => length,
+                _ => match self.known_length(BlobKind::Data, id)? {
+                    Some(length) => u64::from(length),
+                    None => return Ok(Err(*id)),
+                },
+            };
+            last = Some((*id, length));
+            total += length;
+        }
+        Ok(Ok(total))
+    }
+
     /// Where a blob lies that is in the repository already; its pack is kept from now on.
     fn locate(&self, kind: BlobKind, id: &BlobId) -> Result<Option<BlobLocation>, VaultError> {
         let found = self.repository.locate_durable(kind, id)?;

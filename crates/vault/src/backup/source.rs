@@ -1,5 +1,6 @@
 //! What a backup reads from, and where sources deliver.
 
+use crate::ids::BlobId;
 use std::io;
 
 /// How the content of a file is cut into blobs.
@@ -9,7 +10,8 @@ pub enum Chunking {
     /// always the end of a blob too.
     Content,
     /// Aligned blocks of this many bytes, at most [`MAX_BLOB_BYTES`]: for volumes. Every segment but the last must be a
-    /// multiple of it.
+    /// multiple of it. Zero blocks become zero blobs of [`ZERO_BLOB_BYTES`](super::ZERO_BLOB_BYTES) where the size is a multiple
+    /// or a divisor of that; the zero blocks that are left over between smaller blocks become blobs of one block each.
     Fixed(u32),
     /// Where the source calls [`SegmentSink::cut`], and only there. A blob that would grow beyond [`MAX_BLOB_BYTES`] is cut
     /// there.
@@ -83,6 +85,11 @@ pub trait SegmentSink {
 
     /// Appends `len` zeros without anyone reading or compressing them.
     fn hole(&mut self, len: u64) -> Result<(), SinkClosed>;
+
+    /// Appends blobs by reference, if the repository has them all: the bytes they stand for need not be read. Gives the number
+    /// of bytes appended. None: one of them is not there, or what was delivered before does not end with a whole block; nothing was
+    /// appended, and the source has to deliver the bytes.
+    fn adopt(&mut self, content: &[BlobId]) -> Result<Option<u64>, SinkClosed>;
 
     /// Ends the blob here; without effect for other chunkings than [`Chunking::Explicit`] and where nothing was written since the
     /// last end.

@@ -44,6 +44,8 @@ pub(super) struct BlobWriter<'a> {
     /// What was stored of the segment so far.
     pub content: FileContent,
     has_zero_blob: bool,
+    /// Length and id of a stored zero blob of one small block.
+    zero_block: Option<(usize, BlobId)>,
 }
 
 impl BlobWriter<'_> {
@@ -69,6 +71,45 @@ impl BlobWriter<'_> {
         progress.bytes_zero.fetch_add(len, Ordering::Relaxed);
         self.append(id, len, len / ZERO_BLOB_BYTES as u64);
         Ok(())
+    }
+
+    /// Appends a zero block that is smaller than [`ZERO_BLOB_BYTES`] as a blob of its own.
+    pub fn store_zero_block(&mut self, size: usize) -> Result<(), SinkClosed> {
+        self.session.check()?;
+        let id = match self.zero_block {
+            Some((stored, id)) if stored == size => id,
+            _ => {
+                let id = BlobId::of(&ZEROS[..size]);
+                self.store_hashed(id, &ZEROS[..size])?;
+                self.zero_block = Some((size, id));
+                id
+            }
+        };
+        self.content.hole_bytes += size as u64;
+        let progress = &self.session.options.progress;
+        progress
+            .bytes_zero
+            .fetch_add(size as u64, Ordering::Relaxed);
+        self.append(id, size as u64, 1);
+        Ok(())
+    }
+
+    /// Appends blobs that are in the repository; their length, or none and nothing is appended when one is not there.
+    pub fn adopt(&mut self, content: &[BlobId]) -> Result<Option<u64>, SinkClosed> {
+        self.session.check()?;
+        let total = match self.session.known_total(content) {
+            Ok(Ok(total)) => total,
+            Ok(Err(_missing)) => return Ok(None),
+            Err(error) => {
+                self.session.fail(error);
+                return Err(SinkClosed);
+            }
+        };
+        self.content.content.extend_from_slice(content);
+        self.content.size_bytes += total;
+        let progress = &self.session.options.progress;
+        progress.bytes_adopted.fetch_add(total, Ordering::Relaxed);
+        Ok(Some(total))
     }
 
     /// [`store_zeros`](Self::store_zeros) where there may be none.
@@ -273,6 +314,7 @@ fn store_segment(
         packer: &mut worker.packer,
         content: FileContent::default(),
         has_zero_blob: false,
+        zero_block: None,
     };
     let mut sink = worker.buffer.begin(writer, chunking);
     let read = file.read_segment(segment, &mut sink);

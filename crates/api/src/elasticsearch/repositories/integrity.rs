@@ -165,6 +165,7 @@ mod tests {
             kind: JobKind::Check,
             repository: "r".into(),
             subject: String::new(),
+            resources: Vec::new(),
             state,
             created_ms: 0,
             started_ms: None,

@@ -1,0 +1,3 @@
+//! Rolling volumes back to points.
+
+mod api;

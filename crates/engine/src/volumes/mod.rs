@@ -1,0 +1,20 @@
+//! Volumes and instances: which there are, their points, and what can be made of those.
+//!
+//! A point is a snapshot like any other in its repository: complete, and readable with restic. What chains it to others is
+//! bookkeeping ([`chain`]), so that points can be deleted in any order.
+
+mod apply;
+mod chain;
+mod create;
+mod ids;
+mod image;
+mod points;
+mod read;
+mod registry;
+
+pub(crate) use points::{complete_point_deletion, fail_points};
+pub(crate) use registry::Registry;
+
+pub use read::{
+    DISK_CACHE_BYTES, DiskShape, ExportError, ReadError, StoredDisk, export_disk, stored_disks,
+};
