@@ -1,6 +1,8 @@
 //! Reading anywhere in a file of a snapshot: what a mount and an exported disk are made of.
 
+use super::ReadOptions;
 use super::plan::locate;
+use crate::cancel::CancelFlag;
 use crate::error::VaultError;
 use crate::format::BlobKind;
 use crate::ids::BlobId;
@@ -51,6 +53,35 @@ impl BlobCache {
     pub fn get(&self, id: &BlobId) -> Result<Bytes, VaultError> {
         self.blobs
             .get_or_insert_with(id, || self.repository.read_blob(id))
+    }
+
+    /// A blob, if it is in memory.
+    pub fn peek(&self, id: &BlobId) -> Option<Bytes> {
+        self.blobs.get(id)
+    }
+
+    /// Reads those of the blobs that are not in memory yet, in parallel and few large reads. What is more than the cache has room for
+    /// is read in vain.
+    ///
+    /// # Errors
+    /// Those of [`Repository::read_blobs`].
+    pub fn load(&self, ids: &[BlobId], cancel: &CancelFlag) -> Result<(), VaultError> {
+        let mut missing: Vec<BlobId> = Vec::with_capacity(ids.len());
+        for id in ids {
+            if self.peek(id).is_none() && !missing.contains(id) {
+                missing.push(*id);
+            }
+        }
+        let options = ReadOptions {
+            cancel: cancel.clone(),
+            ..ReadOptions::default()
+        };
+        self.repository.read_blobs(&missing, &options, &|at, plain| {
+            self.blobs
+                .insert(missing[at], Bytes::copy_from_slice(plain));
+            Ok(())
+        })?;
+        Ok(())
     }
 }
 
