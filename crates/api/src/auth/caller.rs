@@ -52,7 +52,7 @@ pub struct Need<'a> {
 
 impl<'a> Need<'a> {
     /// An action that touches nothing in particular yet.
-    pub fn new(action: Action, what: &'a str) -> Self {
+    pub const fn new(action: Action, what: &'a str) -> Self {
         Self {
             action,
             repository: None,
@@ -63,22 +63,22 @@ impl<'a> Need<'a> {
     }
 
     /// Looks at something.
-    pub fn read(what: &'a str) -> Self {
+    pub const fn read(what: &'a str) -> Self {
         Self::new(Action::Read, what)
     }
 
     /// Writes documents or objects.
-    pub fn write(what: &'a str) -> Self {
+    pub const fn write(what: &'a str) -> Self {
         Self::new(Action::Write, what)
     }
 
     /// Takes a snapshot, restores, and the like.
-    pub fn operate(what: &'a str) -> Self {
+    pub const fn operate(what: &'a str) -> Self {
         Self::new(Action::Operate, what)
     }
 
     /// Changes what only admins may.
-    pub fn administer(what: &'a str) -> Self {
+    pub const fn administer(what: &'a str) -> Self {
         Self::new(Action::Administer, what)
     }
 

@@ -1,7 +1,6 @@
 //! Writing objects.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::catalogue::{Collection, encode_lengths, lengths_key};
@@ -10,8 +9,8 @@ use super::{
     NewObject, Object, ObjectChange, ObjectId, ObjectOp, ObjectOpKind, ObjectOutcome, ObjectVector,
     PutMode,
 };
-use crate::store::{Core, ShardKey};
-use crate::write::batch::{self, Content, Current, Group, ShardBatch};
+use crate::store::Core;
+use crate::write::batch::{self, Content, Current, ShardBatch};
 use crate::{DocumentRef, Store, StoreError, WriteResult};
 
 /// Most dimensions of a vector, and most rows of a multi-vector.
@@ -215,19 +214,10 @@ fn commit(
     prepared: &[Prepared],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
-    let mut groups: BTreeMap<ShardKey, Group<'_, &Prepared>> = BTreeMap::new();
-    for op in prepared {
+    let groups = batch::group(prepared, |op| {
         let collection = &op.collection;
-        groups
-            .entry((collection.data.data_id, op.shard))
-            .or_insert_with(|| Group {
-                data: &collection.data,
-                name: &collection.meta.name,
-                ops: Vec::new(),
-            })
-            .ops
-            .push(op);
-    }
+        (&*collection.data, collection.meta.name.as_str(), op.shard)
+    });
     batch::commit(core, &groups, |batch, group| {
         // Asked under the lock: whoever deletes a collection, removes a tenant or makes it cold waits for it.
         let mut access: Option<(Option<&str>, Result<(), StoreError>)> = None;

@@ -71,6 +71,25 @@ pub(crate) struct Group<'a, Op> {
     pub(crate) ops: Vec<Op>,
 }
 
+/// Operations by the shard that each is for. `target` gives the data, the name and the shard of an operation.
+pub(crate) fn group<'a, Op>(
+    ops: &'a [Op],
+    target: impl Fn(&'a Op) -> (&'a IndexData, &'a str, u16),
+) -> BTreeMap<ShardKey, Group<'a, &'a Op>> {
+    let mut groups: BTreeMap<ShardKey, Group<'a, &'a Op>> = BTreeMap::new();
+    for op in ops {
+        let (data, name, shard) = target(op);
+        let new = || Group {
+            data,
+            name,
+            ops: Vec::new(),
+        };
+        let group = groups.entry((data.data_id, shard)).or_insert_with(new);
+        group.ops.push(op);
+    }
+    groups
+}
+
 /// Commits groups as one durable batch. `apply` puts a group's operations into its shard's batch, with the
 /// shard locked; it may leave it empty. On an error nothing was written that may be acknowledged.
 ///

@@ -10,11 +10,8 @@ mod shard;
 
 pub use op::{Update, VersionType, WriteKind, WriteOp, WriteOptions, WriteOutcome, WriteResult};
 
-use std::collections::BTreeMap;
-
 use crate::StoreError;
-use crate::store::{Core, ShardKey, check_readable};
-use batch::Group;
+use crate::store::{Core, check_readable};
 use prepare::{Preparation, Prepared};
 use shard::IndexShard;
 
@@ -52,19 +49,10 @@ fn commit(
     prepared: &[Prepared],
     outcomes: &mut [Option<Result<WriteOutcome, StoreError>>],
 ) -> Result<(), StoreError> {
-    let mut groups: BTreeMap<ShardKey, Group<'_, &Prepared>> = BTreeMap::new();
-    for op in prepared {
+    let groups = batch::group(prepared, |op| {
         let index = preparation.target(op);
-        groups
-            .entry((index.data.data_id, op.shard))
-            .or_insert_with(|| Group {
-                data: &index.data,
-                name: &index.meta.name,
-                ops: Vec::new(),
-            })
-            .ops
-            .push(op);
-    }
+        (&*index.data, index.meta.name.as_str(), op.shard)
+    });
     batch::commit(core, &groups, |batch, group| {
         let Some(index) = group.ops.first().map(|op| preparation.target(op)) else {
             return;

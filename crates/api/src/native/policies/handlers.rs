@@ -24,6 +24,9 @@ use crate::shared::policies::{authorise, sees};
 const USUAL_RUNS: usize = 50;
 /// Runs of a policy that are kept.
 const MOST_RUNS: usize = 200;
+const LOOK: Need<'static> = Need::read("policy:get");
+const RUN: Need<'static> = Need::operate("policy:run");
+const CHANGE: Need<'static> = Need::administer("policy:change");
 
 /// Lists all policies, those made through other APIs included.
 #[utoipa::path(get, path = "/api/v1/policies", tag = "policies", responses((status = 200, body = Policies)))]
@@ -62,7 +65,7 @@ pub async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<Json<Policy>> {
-    ask(&state, &caller, Need::new(Action::Read, "policy:get"), &id).await?;
+    ask(&state, &caller, LOOK, &id).await?;
     show(&state, &id).await.map(Json)
 }
 
@@ -89,10 +92,9 @@ pub async fn put(
         Some(version) => Expected::Version(version),
     };
     let spec = to_engine::spec(&key.name, wanted)?;
-    let need = Need::administer("policy:change");
-    authorise(&caller, need, &spec)?;
+    authorise(&caller, CHANGE, &spec)?;
     if let Ok(policy) = state.engine.policy(&key).await {
-        authorise(&caller, need, &policy.spec)?;
+        authorise(&caller, CHANGE, &policy.spec)?;
     }
     let put = state.engine.put_policy(&key, spec, expected).await?;
     let status = if put.created {
@@ -111,13 +113,7 @@ pub async fn remove(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<StatusCode> {
-    ask(
-        &state,
-        &caller,
-        Need::new(Action::Administer, "policy:change"),
-        &id,
-    )
-    .await?;
+    ask(&state, &caller, CHANGE, &id).await?;
     let removed = state.engine.remove_policy(&names::key(&id)).await;
     told(&state, &id, removed).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -131,13 +127,7 @@ pub async fn enable(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<Json<Policy>> {
-    ask(
-        &state,
-        &caller,
-        Need::new(Action::Administer, "policy:change"),
-        &id,
-    )
-    .await?;
+    ask(&state, &caller, CHANGE, &id).await?;
     switch(&state, &id, true).await
 }
 
@@ -149,13 +139,7 @@ pub async fn disable(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<Json<Policy>> {
-    ask(
-        &state,
-        &caller,
-        Need::new(Action::Administer, "policy:change"),
-        &id,
-    )
-    .await?;
+    ask(&state, &caller, CHANGE, &id).await?;
     switch(&state, &id, false).await
 }
 
@@ -176,13 +160,7 @@ pub async fn run(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<(StatusCode, Json<Job>)> {
-    ask(
-        &state,
-        &caller,
-        Need::new(Action::Operate, "policy:run"),
-        &id,
-    )
-    .await?;
+    ask(&state, &caller, RUN, &id).await?;
     let begun = state.engine.run_policy(&names::key(&id)).await;
     let ticket = told(&state, &id, begun).await?;
     accepted(&state, &ticket.job_id).await
@@ -197,7 +175,7 @@ pub async fn runs(
     Path(id): Path<String>,
     filter: Result<Query<RunFilter>, QueryRejection>,
 ) -> Answer<Json<PolicyRuns>> {
-    ask(&state, &caller, Need::new(Action::Read, "policy:get"), &id).await?;
+    ask(&state, &caller, LOOK, &id).await?;
     let Query(filter) = filter?;
     let limit = filter.limit.unwrap_or(USUAL_RUNS).min(MOST_RUNS);
     let found = state.engine.policy_runs(&names::key(&id), limit).await;
@@ -216,7 +194,7 @@ pub async fn preview(
     Path(id): Path<String>,
     at: Result<Query<PreviewAt>, QueryRejection>,
 ) -> Answer<Json<RetentionPreview>> {
-    ask(&state, &caller, Need::new(Action::Read, "policy:get"), &id).await?;
+    ask(&state, &caller, LOOK, &id).await?;
     let Query(at) = at?;
     let now = || jiff::Timestamp::now().as_millisecond();
     let at_ms = at.at_ms.unwrap_or_else(now);
@@ -239,13 +217,7 @@ pub async fn apply_retention(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<Json<PolicyRun>> {
-    ask(
-        &state,
-        &caller,
-        Need::new(Action::Administer, "policy:change"),
-        &id,
-    )
-    .await?;
+    ask(&state, &caller, CHANGE, &id).await?;
     let done = state.engine.run_retention(&names::key(&id)).await;
     let run: engine::PolicyRun = told(&state, &id, done).await?;
     Ok(Json(run.into()))

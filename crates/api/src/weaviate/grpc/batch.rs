@@ -27,48 +27,69 @@ pub(super) async fn objects(
 ) -> Result<BatchReply, WvError> {
     let since = Instant::now();
     blocking(move || {
-        let mut classes: Vec<String> = Vec::new();
-        for object in &request.objects {
-            let class = class_of(&context, &object.collection).map_or_else(
-                || capitalised(&object.collection),
-                |it| it.meta.name.clone(),
-            );
-            if !classes.contains(&class) {
-                classes.push(class);
-            }
-        }
-        let need = Need::write("create_data").resources(&classes);
-        context.caller.authorise(need)?;
-        let mut errors = Vec::new();
-        let mut inputs = Vec::with_capacity(request.objects.len());
-        let mut positions = Vec::with_capacity(request.objects.len());
-        for (position, object) in request.objects.into_iter().enumerate() {
-            match input(&context, object) {
-                Ok(input) => {
-                    positions.push(position);
-                    inputs.push(input);
-                }
-                Err(complaint) => errors.push(error(position, complaint)),
-            }
-        }
+        let classes = request.objects.iter().map(|it| it.collection.as_str());
+        authorise(&context, "create_data", classes)?;
         let options = WriteOptions {
             mode: PutMode::Upsert,
             echo: false,
             wording: Wording::Batch,
         };
-        let outcomes = write_objects(&context.state, inputs, options);
-        for (position, outcome) in positions.into_iter().zip(outcomes) {
-            if let Err(failure) = outcome {
-                errors.push(error(position, failure.message().to_owned()));
-            }
-        }
-        errors.sort_by_key(|it| it.index);
+        let errors = write_all(
+            request.objects,
+            |object| input(&context, object),
+            |inputs| write_objects(&context.state, inputs, options),
+        );
         Ok(BatchReply {
             took: took(since),
             errors,
         })
     })
     .await
+}
+
+/// Asks whether the caller may write to all classes that are named, under whatever name.
+fn authorise<'a>(
+    context: &Context,
+    verb: &str,
+    named: impl Iterator<Item = &'a str>,
+) -> Result<(), WvError> {
+    let mut classes: Vec<String> = Vec::new();
+    for name in named {
+        let class = class_of(context, name);
+        let class = class.map_or_else(|| capitalised(name), |it| it.meta.name.clone());
+        if !classes.contains(&class) {
+            classes.push(class);
+        }
+    }
+    let need = Need::write(verb).resources(&classes);
+    Ok(context.caller.authorise(need)?)
+}
+
+/// Reads all items and writes those that could be read; what went wrong with the others and with these, by position.
+fn write_all<Item, Input, Written>(
+    items: Vec<Item>,
+    read: impl Fn(Item) -> Result<Input, String>,
+    write: impl FnOnce(Vec<Input>) -> Vec<Result<Written, WvError>>,
+) -> Vec<BatchError> {
+    let mut errors = Vec::new();
+    let mut inputs = Vec::with_capacity(items.len());
+    let mut positions = Vec::with_capacity(items.len());
+    for (position, item) in items.into_iter().enumerate() {
+        match read(item) {
+            Ok(input) => {
+                positions.push(position);
+                inputs.push(input);
+            }
+            Err(complaint) => errors.push(error(position, complaint)),
+        }
+    }
+    for (position, outcome) in positions.into_iter().zip(write(inputs)) {
+        if let Err(failure) = outcome {
+            errors.push(error(position, failure.message().to_owned()));
+        }
+    }
+    errors.sort_by_key(|it| it.index);
+    errors
 }
 
 fn error(position: usize, error: String) -> BatchError {
@@ -115,37 +136,12 @@ pub(super) async fn references(
 ) -> Result<BatchReply, WvError> {
     let since = Instant::now();
     blocking(move || {
-        let mut classes: Vec<String> = Vec::new();
-        for reference in &request.references {
-            let class = class_of(&context, &reference.from_collection).map_or_else(
-                || capitalised(&reference.from_collection),
-                |it| it.meta.name.clone(),
-            );
-            if !classes.contains(&class) {
-                classes.push(class);
-            }
-        }
-        let need = Need::write("update_data").resources(&classes);
-        context.caller.authorise(need)?;
-        let mut errors = Vec::new();
-        let mut inputs = Vec::with_capacity(request.references.len());
-        let mut positions = Vec::with_capacity(request.references.len());
-        for (position, reference) in request.references.into_iter().enumerate() {
-            match reference_input(reference) {
-                Ok(input) => {
-                    positions.push(position);
-                    inputs.push(input);
-                }
-                Err(complaint) => errors.push(error(position, complaint)),
-            }
-        }
-        let outcomes = write_references(&context.state, inputs);
-        for (position, outcome) in positions.into_iter().zip(outcomes) {
-            if let Err(failure) = outcome {
-                errors.push(error(position, failure.message().to_owned()));
-            }
-        }
-        errors.sort_by_key(|it| it.index);
+        let classes = request.references.iter();
+        let classes = classes.map(|it| it.from_collection.as_str());
+        authorise(&context, "update_data", classes)?;
+        let errors = write_all(request.references, reference_input, |inputs| {
+            write_references(&context.state, inputs)
+        });
         Ok(BatchReply {
             took: took(since),
             errors,
