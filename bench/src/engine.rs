@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::{
     corpus::{Corpus, Kind},
-    measure::{self, Cost},
-    report::{self, Row},
+    measure,
+    report::{self, Samples},
     tools::{Job, Place, Tool},
 };
 
@@ -18,15 +18,17 @@ pub fn run(dir: &Path, rounds: usize, kinds: &[Kind], scale: f64) -> Result<()> 
     let tools = Tool::available();
     report::machine(&tools);
     for kind in kinds {
-        let mut results = Results::new(&tools);
+        let mut samples = Samples::default();
         let mut size_bytes = 0;
         for round in 0..rounds {
             let corpus = Corpus::make(*kind, &dir, scale)?;
             size_bytes = corpus.size_bytes()?;
-            measure_round(&corpus, &dir, round, &tools, &mut results)?;
+            measure_round(&corpus, &dir, round, &tools, &mut samples)?;
         }
         println!("\n## {kind:?}: {} MiB, {rounds} rounds\n", size_bytes >> 20);
-        results.print();
+        for job in Job::ALL {
+            samples.print(job.label());
+        }
         fs::remove_dir_all(dir.join(format!("corpus-{kind:?}").to_lowercase()))?;
     }
     Ok(())
@@ -38,7 +40,7 @@ fn measure_round(
     dir: &Path,
     round: usize,
     tools: &[Tool],
-    results: &mut Results,
+    samples: &mut Samples,
 ) -> Result<()> {
     let places = tools
         .iter()
@@ -56,7 +58,8 @@ fn measure_round(
                 compare_folders(&corpus.root, place)?;
                 fs::remove_dir_all(place.restored())?;
             }
-            results.add(index, job, cost, measure::folder_size(&place.repository())?);
+            let size = measure::folder_size(&place.repository())?;
+            samples.add(tools[index].name(), job.label(), cost, size);
         }
     }
     for place in &places {
@@ -83,61 +86,4 @@ fn compare_folders(corpus: &Path, place: &Place) -> Result<()> {
         );
     }
     Ok(())
-}
-
-struct Results<'a> {
-    tools: &'a [Tool],
-    samples: Vec<(usize, Job, Cost, u64)>,
-}
-
-impl<'a> Results<'a> {
-    fn new(tools: &'a [Tool]) -> Results<'a> {
-        Results {
-            tools,
-            samples: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, tool: usize, job: Job, cost: Cost, repository_bytes: u64) {
-        eprintln!(
-            "{:>9} {:<16} {:6.2} s wall {:6.2} s CPU {:6.0} MiB peak, repository {} MiB",
-            self.tools[tool].name(),
-            job.label(),
-            cost.wall_s,
-            cost.cpu_s,
-            cost.peak_mib,
-            repository_bytes >> 20
-        );
-        self.samples.push((tool, job, cost, repository_bytes));
-    }
-
-    fn medians(&self, tool: usize, job: Job) -> Row {
-        let of = |value: &dyn Fn(&Cost, u64) -> f64| {
-            let values: Vec<f64> = self
-                .samples
-                .iter()
-                .filter(|sample| sample.0 == tool && sample.1 == job)
-                .map(|sample| value(&sample.2, sample.3))
-                .collect();
-            measure::median(&values)
-        };
-        Row {
-            wall_s: of(&|cost, _| cost.wall_s),
-            cpu_s: of(&|cost, _| cost.cpu_s),
-            peak_mib: of(&|cost, _| cost.peak_mib),
-            repository_mib: of(&|_, bytes| bytes as f64 / (1 << 20) as f64),
-        }
-    }
-
-    fn print(&self) {
-        for job in Job::ALL {
-            let rows: Vec<(&str, Row)> = self
-                .tools
-                .iter()
-                .enumerate()
-                .map(|(index, tool)| (tool.name(), self.medians(index, job)))
-                .collect();
-            report::job_table(job.label(), &rows);
-        }
-    }
 }

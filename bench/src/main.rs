@@ -15,6 +15,7 @@ mod server;
 mod subject;
 mod tools;
 mod vault_job;
+mod volumes;
 
 use std::path::PathBuf;
 
@@ -88,6 +89,24 @@ enum Command {
         #[arg(long)]
         weaviate_repo: Option<PathBuf>,
     },
+    /// Disks through the API of 51idc: full, unchanged and 2 % changed snapshots, rollback, beside restic, rustic, borg and qemu-img.
+    Volumes {
+        /// The snapkeep binary to measure.
+        #[arg(long, default_value = "target/release/snapkeep")]
+        snapkeep: PathBuf,
+        /// Where images and repositories are kept while measuring; `bench/on-xfs` gives a folder on XFS.
+        #[arg(long, default_value = "target/bench")]
+        dir: PathBuf,
+        /// How often each job is measured with each tool.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Size of the image in GiB, half of it holes.
+        #[arg(long, default_value_t = 4.0)]
+        gib: f64,
+        /// Size in GiB of a sparse image with the same data, to compare the memory; 0 = none.
+        #[arg(long, default_value_t = 64)]
+        sparse_gib: u64,
+    },
     /// Makes a corpus and keeps it, to look at one job with a profiler.
     Corpus {
         /// Which one.
@@ -139,6 +158,19 @@ fn main() -> Result<()> {
             let peer = peer::peer("weaviate", weaviate, weaviate_repo)?;
             collections::run(&snapkeep, &dir, objects, rounds, peer)
         }
+        Command::Volumes {
+            snapkeep,
+            dir,
+            rounds,
+            gib,
+            sparse_gib,
+        } => volumes::run(&volumes::Plan {
+            snapkeep: &snapkeep,
+            dir: &dir,
+            rounds,
+            gib,
+            sparse_gib,
+        }),
         Command::Corpus { kind, dir, scale } => {
             std::fs::create_dir_all(&dir)?;
             println!(

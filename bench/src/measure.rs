@@ -66,6 +66,11 @@ pub fn peak_memory_mib(pid: u32) -> Option<f64> {
     Some(kib / 1024.0)
 }
 
+/// CPU seconds that a running process has taken so far, without its children.
+pub fn process_cpu_s(pid: u32) -> Result<f64> {
+    cpu_fields(&format!("/proc/{pid}/stat"), 13)
+}
+
 /// CPU seconds of all children that this process has waited for, and of theirs.
 fn children_cpu_s() -> Result<f64> {
     cpu_fields("/proc/self/stat", 15)

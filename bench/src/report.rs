@@ -1,18 +1,91 @@
 //! Tables in Markdown, ready for `docs/performance.md`.
 
-use crate::tools::Tool;
+use crate::{
+    measure::{self, Cost},
+    tools::Tool,
+};
+
+/// What all tools took at all jobs, in all rounds.
+#[derive(Debug, Default)]
+pub struct Samples {
+    all: Vec<Sample>,
+}
+
+#[derive(Debug)]
+struct Sample {
+    tool: &'static str,
+    job: &'static str,
+    cost: Cost,
+    repository_bytes: u64,
+}
+
+impl Samples {
+    /// Notes one, and shows it as progress.
+    pub fn add(
+        &mut self,
+        tool: &'static str,
+        job: &'static str,
+        cost: Cost,
+        repository_bytes: u64,
+    ) {
+        eprintln!(
+            "{tool:>9} {job:<16} {:6.2} s wall {:6.2} s CPU {:6.0} MiB peak, repository {} MiB",
+            cost.wall_s,
+            cost.cpu_s,
+            cost.peak_mib,
+            repository_bytes >> 20
+        );
+        self.all.push(Sample {
+            tool,
+            job,
+            cost,
+            repository_bytes,
+        });
+    }
+
+    /// Prints a table of the medians of one job, in the order in which the tools first did it.
+    pub fn print(&self, job: &str) {
+        let mut tools: Vec<&str> = Vec::new();
+        for sample in self.all.iter().filter(|sample| sample.job == job) {
+            if !tools.contains(&sample.tool) {
+                tools.push(sample.tool);
+            }
+        }
+        // Ours is the first column of every ratio.
+        tools.sort_by_key(|tool| *tool != Tool::Snapkeep.name());
+        let rows: Vec<(&str, Row)> = tools
+            .into_iter()
+            .map(|tool| (tool, self.medians(tool, job)))
+            .collect();
+        job_table(job, &rows);
+    }
+
+    fn medians(&self, tool: &str, job: &str) -> Row {
+        let of = |value: &dyn Fn(&Sample) -> f64| {
+            let samples = self.all.iter();
+            let values: Vec<f64> = samples
+                .filter(|sample| sample.tool == tool && sample.job == job)
+                .map(value)
+                .collect();
+            measure::median(&values)
+        };
+        Row {
+            wall_s: of(&|sample| sample.cost.wall_s),
+            cpu_s: of(&|sample| sample.cost.cpu_s),
+            peak_mib: of(&|sample| sample.cost.peak_mib),
+            repository_mib: of(&|sample| sample.repository_bytes as f64 / (1 << 20) as f64),
+        }
+    }
+}
 
 /// Medians of one tool at one job.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Row {
-    /// Seconds from start to end.
-    pub wall_s: f64,
-    /// CPU seconds.
-    pub cpu_s: f64,
-    /// Highest resident memory in MiB.
-    pub peak_mib: f64,
-    /// Size of the repository after the job in MiB.
-    pub repository_mib: f64,
+struct Row {
+    wall_s: f64,
+    cpu_s: f64,
+    peak_mib: f64,
+    /// Size of the repository after the job.
+    repository_mib: f64,
 }
 
 /// Says what was measured on.
@@ -36,7 +109,7 @@ pub fn machine(tools: &[Tool]) {
 }
 
 /// One job: a line a tool, with our cost as a share of the tool's.
-pub fn job_table(job: &str, rows: &[(&str, Row)]) {
+fn job_table(job: &str, rows: &[(&str, Row)]) {
     println!(
         "| {job} | wall s | CPU s | peak MiB | repository MiB | ours ÷ its wall | ours ÷ its CPU |"
     );

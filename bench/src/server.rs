@@ -64,6 +64,11 @@ impl Server {
         Ok(server)
     }
 
+    /// CPU seconds so far.
+    pub fn cpu_s(&self) -> Result<f64> {
+        measure::process_cpu_s(self.child.id())
+    }
+
     /// Highest resident memory so far, MiB.
     pub fn peak_memory_mib(&self) -> f64 {
         measure::peak_memory_mib(self.child.id()).unwrap_or_default()
