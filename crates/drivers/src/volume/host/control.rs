@@ -29,7 +29,6 @@ pub struct HostContext {
 }
 
 /// What came of the wish that the host captures its disks itself.
-#[derive(Debug)]
 pub enum HostCapture {
     /// All requested disks at one moment, in the order of the requests.
     Taken(Vec<Box<dyn DiskCapture>>),
@@ -38,6 +37,15 @@ pub enum HostCapture {
         /// Why; it ends with what would make it work where something would.
         reason: String,
     },
+}
+
+impl fmt::Debug for HostCapture {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken(disks) => write!(formatter, "Taken({} disks)", disks.len()),
+            Self::Unavailable { reason } => write!(formatter, "Unavailable({reason})"),
+        }
+    }
 }
 
 /// Control of a host. All calls block; each is bounded by a timeout of its own. Actions that are fulfilled already (stop of a stopped
