@@ -7,10 +7,12 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::error::NbdError;
+use crate::server::ServerTls;
 use crate::uri::Uri;
 
 /// The file with the authorities in a folder of `tls-certificates`, as libnbd and QEMU name it.
@@ -37,18 +39,40 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, NbdError> {
     }
 }
 
+fn authorities(file: &Path) -> Result<RootCertStore, NbdError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        roots.add(certificate).map_err(error)?;
+    }
+    Ok(roots)
+}
+
 /// What servers accept TLS with.
-pub(crate) fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, NbdError> {
-    let chain = certificates(certificate)?;
-    let key = PrivateKeyDer::from_pem_file(key)
-        .map_err(|cause| error(format!("cannot read a private key from {}: {cause}", key.display())))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+pub(crate) fn server_config(files: &ServerTls) -> Result<Arc<ServerConfig>, NbdError> {
+    let provider = Arc::new(ring::default_provider());
+    let chain = certificates(&files.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|cause| error(format!("cannot read a private key from {}: {cause}", files.key.display())))?;
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(error)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|cause| error(format!("{} cannot be used with its key: {cause}", certificate.display())))?;
+        .map_err(error)?;
+    let builder = match &files.client_authorities {
+        Some(file) => {
+            let roots = Arc::new(authorities(file)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+            builder.with_client_cert_verifier(verifier.map_err(error)?)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let config = builder.with_single_cert(chain, key).map_err(|cause| {
+        error(format!("{} cannot be used with {}: {cause}", files.certificate.display(), files.key.display()))
+    })?;
     Ok(Arc::new(config))
+}
+
+/// The server's side of a session.
+pub(crate) fn server_session(config: &Arc<ServerConfig>) -> Result<Connection, NbdError> {
+    ServerConnection::new(Arc::clone(config)).map(Connection::from).map_err(error)
 }
 
 /// The client's side of a session with the server of `uri`.
@@ -57,13 +81,7 @@ pub(crate) fn client_session(uri: &Uri) -> Result<Connection, NbdError> {
         .with_safe_default_protocol_versions()
         .map_err(error)?;
     let builder = match &uri.tls_certificates {
-        Some(folder) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(&folder.join(AUTHORITIES))? {
-                roots.add(certificate).map_err(error)?;
-            }
-            builder.with_root_certificates(roots)
-        }
+        Some(folder) => builder.with_root_certificates(authorities(&folder.join(AUTHORITIES))?),
         None => builder.with_platform_verifier().map_err(error)?,
     };
     let name = ServerName::try_from(uri.server_name().to_owned())

@@ -39,12 +39,21 @@ impl Socket {
         }
     }
 
+    /// Nothing more is received; what is to be sent still is.
+    pub(crate) fn stop_reading(&self) {
+        self.shut_down_half(Shutdown::Read);
+    }
+
     /// Ends all waiting on this socket, here and on the other side.
     pub(crate) fn shut_down(&self) {
+        self.shut_down_half(Shutdown::Both);
+    }
+
+    fn shut_down_half(&self, half: Shutdown) {
         // It fails only when the connection is gone already.
         let _ = match self {
-            Self::Unix(socket) => socket.shutdown(Shutdown::Both),
-            Self::Tcp(socket) => socket.shutdown(Shutdown::Both),
+            Self::Unix(socket) => socket.shutdown(half),
+            Self::Tcp(socket) => socket.shutdown(half),
         };
     }
 }
@@ -173,10 +182,7 @@ impl Outgoing {
             // Who is gone already does not need the announcement.
             let _ = self.send_encrypted(&[]);
         }
-        let _ = match &*self.socket {
-            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
-            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
-        };
+        self.socket.shut_down_half(Shutdown::Write);
     }
 
     /// Sends a header and what follows it, with one system call if both are small.
