@@ -10,7 +10,9 @@ use crate::protocol::{Malformed, code};
 #[non_exhaustive]
 pub enum NbdError {
     /// The URI cannot be used.
-    #[error("the NBD URI {uri:?} cannot be used: {reason}; examples: nbd://127.0.0.1:10809/disk, nbd+unix:///disk?socket=/run/disk.sock, nbds://host/disk")]
+    #[error(
+        "the NBD URI {uri:?} cannot be used: {reason}; examples: nbd://127.0.0.1:10809/disk, nbd+unix:///disk?socket=/run/disk.sock, nbds://host/disk"
+    )]
     Uri {
         /// As it was given.
         uri: String,
@@ -115,9 +117,10 @@ impl NbdError {
                 io::ErrorKind::WouldBlock => {
                     io::Error::new(io::ErrorKind::TimedOut, "no answer within the time limit")
                 }
-                io::ErrorKind::UnexpectedEof => {
-                    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed the connection")
-                }
+                io::ErrorKind::UnexpectedEof => io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the peer closed the connection",
+                ),
                 _ => cause,
             };
             Self::Io { operation, cause }

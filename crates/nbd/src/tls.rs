@@ -8,7 +8,9 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
+};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::error::NbdError;
@@ -32,9 +34,17 @@ pub(crate) fn failed(cause: io::Error) -> NbdError {
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, NbdError> {
     let read = CertificateDer::pem_file_iter(file)
         .and_then(|found| found.collect::<Result<Vec<_>, _>>())
-        .map_err(|cause| error(format!("cannot read certificates from {}: {cause}", file.display())))?;
+        .map_err(|cause| {
+            error(format!(
+                "cannot read certificates from {}: {cause}",
+                file.display()
+            ))
+        })?;
     match read.is_empty() {
-        true => Err(error(format!("{} holds no certificate in PEM form", file.display()))),
+        true => Err(error(format!(
+            "{} holds no certificate in PEM form",
+            file.display()
+        ))),
         false => Ok(read),
     }
 }
@@ -51,8 +61,12 @@ fn authorities(file: &Path) -> Result<RootCertStore, NbdError> {
 pub(crate) fn server_config(files: &ServerTls) -> Result<Arc<ServerConfig>, NbdError> {
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|cause| error(format!("cannot read a private key from {}: {cause}", files.key.display())))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|cause| {
+        error(format!(
+            "cannot read a private key from {}: {cause}",
+            files.key.display()
+        ))
+    })?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(error)?;
@@ -65,14 +79,20 @@ pub(crate) fn server_config(files: &ServerTls) -> Result<Arc<ServerConfig>, NbdE
         None => builder.with_no_client_auth(),
     };
     let config = builder.with_single_cert(chain, key).map_err(|cause| {
-        error(format!("{} cannot be used with {}: {cause}", files.certificate.display(), files.key.display()))
+        error(format!(
+            "{} cannot be used with {}: {cause}",
+            files.certificate.display(),
+            files.key.display()
+        ))
     })?;
     Ok(Arc::new(config))
 }
 
 /// The server's side of a session.
 pub(crate) fn server_session(config: &Arc<ServerConfig>) -> Result<Connection, NbdError> {
-    ServerConnection::new(Arc::clone(config)).map(Connection::from).map_err(error)
+    ServerConnection::new(Arc::clone(config))
+        .map(Connection::from)
+        .map_err(error)
 }
 
 /// The client's side of a session with the server of `uri`.
@@ -86,6 +106,7 @@ pub(crate) fn client_session(uri: &Uri) -> Result<Connection, NbdError> {
     };
     let name = ServerName::try_from(uri.server_name().to_owned())
         .map_err(|_| error(format!("{:?} is no name of a server", uri.server_name())))?;
-    let session = ClientConnection::new(Arc::new(builder.with_no_client_auth()), name).map_err(error)?;
+    let session =
+        ClientConnection::new(Arc::new(builder.with_no_client_auth()), name).map_err(error)?;
     Ok(session.into())
 }

@@ -25,7 +25,11 @@ pub(crate) enum Socket {
 
 impl Socket {
     /// No single wait for the network takes longer.
-    pub(crate) fn set_timeouts(&self, read: Option<Duration>, write: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn set_timeouts(
+        &self,
+        read: Option<Duration>,
+        write: Option<Duration>,
+    ) -> io::Result<()> {
         match self {
             Self::Unix(socket) => {
                 socket.set_read_timeout(read)?;
@@ -101,7 +105,10 @@ pub(crate) struct Outgoing {
 }
 
 /// Both halves of a socket; `tls` is a connection whose handshake is done.
-pub(crate) fn split(socket: Arc<Socket>, tls: Option<Connection>) -> (BufReader<Incoming>, Outgoing) {
+pub(crate) fn split(
+    socket: Arc<Socket>,
+    tls: Option<Connection>,
+) -> (BufReader<Incoming>, Outgoing) {
     let tls = tls.map(|connection| Arc::new(Mutex::new(connection)));
     let incoming = Incoming {
         socket: Arc::clone(&socket),

@@ -102,7 +102,11 @@ fn parse(text: &str) -> Result<Uri, String> {
         "nbds" => (true, false),
         "nbd+unix" => (false, true),
         "nbds+unix" => (true, true),
-        other => return Err(format!("its scheme {other:?} is none of nbd, nbds, nbd+unix, nbds+unix")),
+        other => {
+            return Err(format!(
+                "its scheme {other:?} is none of nbd, nbds, nbd+unix, nbds+unix"
+            ));
+        }
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -146,7 +150,9 @@ fn address(authority: &str) -> Result<Place, String> {
             .parse()
             .map_err(|_| format!("its port {port:?} is not a number up to 65535"))?,
     };
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     let host = match bare {
         Some(address) => address,
         None if host.contains([':', '[', ']', '@']) => {

@@ -97,7 +97,12 @@ impl Connection {
     }
 
     /// Sends a request and waits for its reply. Data that is read is in `into` then, all of it.
-    pub(super) fn call(&self, request: Request, payload: &[u8], into: &mut [u8]) -> Result<Vec<Answer>, NbdError> {
+    pub(super) fn call(
+        &self,
+        request: Request,
+        payload: &[u8],
+        into: &mut [u8],
+    ) -> Result<Vec<Answer>, NbdError> {
         let request = self.register(request)?;
         let sent = lock(&self.outgoing)
             .send(&request.encode(), payload)
@@ -189,7 +194,12 @@ impl Connection {
     }
 
     /// Reads one simple reply or chunk. What belongs to `own` goes to `into`.
-    fn read_one(&self, incoming: &mut BufReader<Incoming>, own: u64, into: &mut [u8]) -> Result<(), NbdError> {
+    fn read_one(
+        &self,
+        incoming: &mut BufReader<Incoming>,
+        own: u64,
+        into: &mut [u8],
+    ) -> Result<(), NbdError> {
         let mut word = [0; 4];
         receive(incoming, &mut word)?;
         match u32::from_be_bytes(word) {
@@ -199,11 +209,22 @@ impl Connection {
                 let reply = SimpleReply::decode_body(&body)?;
                 let request = self.request_of(reply.cookie)?;
                 let is_read = request.command == command::READ;
-                if self.is_structured && (is_read || request.command == command::BLOCK_STATUS) && reply.error == 0 {
-                    return Err(NbdError::violation("a reply that must be structured is not"));
+                if self.is_structured
+                    && (is_read || request.command == command::BLOCK_STATUS)
+                    && reply.error == 0
+                {
+                    return Err(NbdError::violation(
+                        "a reply that must be structured is not",
+                    ));
                 }
                 let answer = match is_read && reply.error == 0 {
-                    true => Some(data(incoming, 0, request.length as usize, reply.cookie == own, into)?),
+                    true => Some(data(
+                        incoming,
+                        0,
+                        request.length as usize,
+                        reply.cookie == own,
+                        into,
+                    )?),
                     false => None,
                 };
                 let failure = (reply.error != 0).then(|| (reply.error, String::new()));
@@ -215,7 +236,9 @@ impl Connection {
                 let header = ChunkHeader::decode_body(&body)?;
                 self.read_chunk(incoming, &header, own, into)
             }
-            other => Err(NbdError::violation(format!("a reply starts with {other:#x}"))),
+            other => Err(NbdError::violation(format!(
+                "a reply starts with {other:#x}"
+            ))),
         }
     }
 
@@ -242,7 +265,13 @@ impl Connection {
                 receive(incoming, &mut offset)?;
                 let length = header.length - 8;
                 let start = within(&request, u64::from_be_bytes(offset), length)?;
-                Some(data(incoming, start, length as usize, header.cookie == own, into)?)
+                Some(data(
+                    incoming,
+                    start,
+                    length as usize,
+                    header.cookie == own,
+                    into,
+                )?)
             }
             chunk::OFFSET_HOLE if is_read && header.length == 12 => {
                 let mut body = [0; 12];
@@ -256,12 +285,15 @@ impl Connection {
                 Some(Answer::Zeroes { start, length })
             }
             chunk::BLOCK_STATUS
-                if request.command == command::BLOCK_STATUS && header.length <= MAX_STATUS_BYTES =>
+                if request.command == command::BLOCK_STATUS
+                    && header.length <= MAX_STATUS_BYTES =>
             {
                 let (context, extents) = decode_extents(&payload(incoming, header.length)?)?;
                 Some(Answer::Status(context, extents))
             }
-            kind if kind & chunk::ANY_ERROR != 0 && header.length <= 2 * crate::protocol::MAX_STRING as u32 => {
+            kind if kind & chunk::ANY_ERROR != 0
+                && header.length <= 2 * crate::protocol::MAX_STRING as u32 =>
+            {
                 failure = Some(decode_error(&payload(incoming, header.length)?)?);
                 None
             }
@@ -293,8 +325,12 @@ impl Connection {
             pending.received += answer.length();
             pending.answers.push(answer);
         }
-        if pending.received > u64::from(pending.request.length) || pending.answers.len() > MAX_CHUNKS {
-            return Err(NbdError::violation("a reply brings more than was asked for"));
+        if pending.received > u64::from(pending.request.length)
+            || pending.answers.len() > MAX_CHUNKS
+        {
+            return Err(NbdError::violation(
+                "a reply brings more than was asked for",
+            ));
         }
         if pending.failure.is_none() {
             pending.failure = failure;
@@ -370,8 +406,12 @@ fn within(request: &Request, offset: u64, length: u32) -> Result<usize, NbdError
     let start = offset.checked_sub(request.offset);
     let end = start.and_then(|start| start.checked_add(u64::from(length)));
     match (start, end) {
-        (Some(start), Some(end)) if length > 0 && end <= u64::from(request.length) => Ok(start as usize),
-        _ => Err(NbdError::violation("a reply has bytes that were not asked for")),
+        (Some(start), Some(end)) if length > 0 && end <= u64::from(request.length) => {
+            Ok(start as usize)
+        }
+        _ => Err(NbdError::violation(
+            "a reply has bytes that were not asked for",
+        )),
     }
 }
 
@@ -419,6 +459,8 @@ fn place(answers: &[Answer], into: &mut [u8]) -> Result<(), NbdError> {
     }
     match at == into.len() {
         true => Ok(()),
-        false => Err(NbdError::violation("a reply lacks bytes that were asked for")),
+        false => Err(NbdError::violation(
+            "a reply lacks bytes that were asked for",
+        )),
     }
 }

@@ -67,7 +67,9 @@ pub(super) fn connect(uri: &Uri, options: &Options) -> Result<(Connection, Negot
             .map_err(|refusal| refusal.of("TLS"))?;
         // What came in the clear behind the acknowledgement would be taken for encrypted: that is how such channels are injected into.
         if !talk.incoming.buffer().is_empty() {
-            return Err(NbdError::violation("bytes in the clear behind the start of TLS"));
+            return Err(NbdError::violation(
+                "bytes in the clear behind the start of TLS",
+            ));
         }
         let mut session = tls::client_session(uri)?;
         shake_hands(&socket, &mut session).map_err(tls::failed)?;
@@ -86,7 +88,9 @@ pub(super) fn connect(uri: &Uri, options: &Options) -> Result<(Connection, Negot
     }
     talk.open(uri, &mut export, has_zeroes)?;
     if export.size_bytes > i64::MAX as u64 || export.flags & export_flag::HAS_FLAGS == 0 {
-        return Err(NbdError::violation("an export whose size or flags cannot be"));
+        return Err(NbdError::violation(
+            "an export whose size or flags cannot be",
+        ));
     }
     let halves = (talk.incoming, talk.outgoing);
     let connection = Connection::new(socket, halves, options.timeout, export.is_structured);
@@ -155,7 +159,9 @@ impl Talk {
         loop {
             let header = OptionReply::decode(&self.receive()?)?;
             if header.option != option || found.len() >= MAX_REPLIES {
-                return Err(NbdError::violation("a reply to an option that was not asked for"));
+                return Err(NbdError::violation(
+                    "a reply to an option that was not asked for",
+                ));
             }
             let mut data = vec![0; header.length as usize];
             self.incoming
@@ -193,7 +199,12 @@ impl Talk {
         Ok(contexts)
     }
 
-    fn open(&mut self, uri: &Uri, export: &mut Negotiated, has_zeroes: bool) -> Result<(), NbdError> {
+    fn open(
+        &mut self,
+        uri: &Uri,
+        export: &mut Negotiated,
+        has_zeroes: bool,
+    ) -> Result<(), NbdError> {
         let request = ExportRequest {
             export: uri.export.clone(),
             wanted: vec![info::BLOCK_SIZE],
@@ -208,7 +219,9 @@ impl Talk {
         let mut has_size = false;
         for (kind, data) in replies {
             if kind != reply::INFO {
-                return Err(NbdError::violation("something else than information about an export"));
+                return Err(NbdError::violation(
+                    "something else than information about an export",
+                ));
             }
             match Info::decode(&data)? {
                 Info::Export { size_bytes, flags } => {
@@ -226,7 +239,12 @@ impl Talk {
     }
 
     /// For servers from before GO, which close the connection when there is no such export.
-    fn open_by_name(&mut self, uri: &Uri, export: &mut Negotiated, has_zeroes: bool) -> Result<(), NbdError> {
+    fn open_by_name(
+        &mut self,
+        uri: &Uri,
+        export: &mut Negotiated,
+        has_zeroes: bool,
+    ) -> Result<(), NbdError> {
         let header = OptionHeader {
             option: option::EXPORT_NAME,
             length: uri.export.len() as u32,

@@ -136,10 +136,16 @@ impl Client {
     ///
     /// # Errors
     /// [`NbdError::NotOffered`] when the server does not have the context.
-    pub fn block_status(&self, context: &str, range: Range<u64>) -> Result<Vec<StatusRange>, NbdError> {
-        let id = self.context_id(context).ok_or_else(|| NbdError::NotOffered {
-            what: format!("the context {context}"),
-        })?;
+    pub fn block_status(
+        &self,
+        context: &str,
+        range: Range<u64>,
+    ) -> Result<Vec<StatusRange>, NbdError> {
+        let id = self
+            .context_id(context)
+            .ok_or_else(|| NbdError::NotOffered {
+                what: format!("the context {context}"),
+            })?;
         let length = range.end.saturating_sub(range.start);
         let range = self.checked("asking for the status", range.start, length)?;
         let unit = u64::from(self.export.block_sizes.minimum);
@@ -202,7 +208,11 @@ impl Client {
             }
             return Ok(());
         }
-        let flags = if may_be_hole { 0 } else { command_flag::NO_HOLE };
+        let flags = if may_be_hole {
+            0
+        } else {
+            command_flag::NO_HOLE
+        };
         self.without_payload(command::WRITE_ZEROES, flags, range)
     }
 
@@ -265,7 +275,12 @@ impl Client {
         (piece - piece % sizes.minimum).max(sizes.minimum)
     }
 
-    fn checked(&self, operation: &'static str, offset: u64, length: u64) -> Result<Range<u64>, NbdError> {
+    fn checked(
+        &self,
+        operation: &'static str,
+        offset: u64,
+        length: u64,
+    ) -> Result<Range<u64>, NbdError> {
         let size = self.export.size_bytes;
         match offset.checked_add(length).filter(|end| *end <= size) {
             Some(end) => Ok(offset..end),

@@ -176,7 +176,9 @@ impl Export for Overlay {
                     }
                 }
             }
-            at = found.last().map_or(range.end, |last: &ZeroRange| last.range.end);
+            at = found
+                .last()
+                .map_or(range.end, |last: &ZeroRange| last.range.end);
         }
         Ok(found)
     }

@@ -55,7 +55,10 @@ pub(super) struct Scratch {
 fn layout(size_bytes: u64) -> io::Result<(usize, u64, u64)> {
     let granules = size_bytes.div_ceil(GRANULE_BYTES);
     if granules > MAX_GRANULES {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the disk is larger than 64 TiB"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the disk is larger than 64 TiB",
+        ));
     }
     let map_bytes = granules.next_multiple_of(PAGE_BYTES);
     let data_start = (PAGE_BYTES + map_bytes).next_multiple_of(GRANULE_BYTES);
@@ -84,7 +87,9 @@ impl Scratch {
         };
         let head = header(size_bytes, belongs_to).map_err(|cause| problem(cause.to_string()))?;
         match OpenOptions::new().read(true).write(true).open(path) {
-            Ok(file) => Self::continued(file, size_bytes, &head).map_err(|cause| problem(cause.to_string())),
+            Ok(file) => {
+                Self::continued(file, size_bytes, &head).map_err(|cause| problem(cause.to_string()))
+            }
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
                 Self::made(path, size_bytes, &head).map_err(|cause| problem(cause.to_string()))
             }
@@ -123,7 +128,9 @@ impl Scratch {
             return Err(io::Error::other("it is no overlay; name another file"));
         }
         if found[8..12] != head[8..12] {
-            return Err(io::Error::other("it was made by another version of this program"));
+            return Err(io::Error::other(
+                "it was made by another version of this program",
+            ));
         }
         if !found.starts_with(head) || found[head.len()..].iter().any(|byte| *byte != 0) {
             let other = text_of(&found);
@@ -236,7 +243,9 @@ fn lock(file: &File) -> io::Result<()> {
 
 fn header(size_bytes: u64, belongs_to: &str) -> io::Result<Vec<u8>> {
     if belongs_to.len() > MAX_TEXT_BYTES {
-        return Err(io::Error::other("the description of the disk below is too long"));
+        return Err(io::Error::other(
+            "the description of the disk below is too long",
+        ));
     }
     let mut head = MAGIC.to_vec();
     head.extend(VERSION.to_le_bytes());

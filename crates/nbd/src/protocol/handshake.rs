@@ -67,7 +67,9 @@ impl OptionReply {
     pub fn decode(bytes: &[u8; Self::BYTES]) -> Result<Self, Malformed> {
         let mut fields = Fields::new(bytes, "a reply to an option");
         if fields.u64()? != magic::OPTION_REPLY {
-            return Err(Malformed::new("a reply to an option does not start as such replies do"));
+            return Err(Malformed::new(
+                "a reply to an option does not start as such replies do",
+            ));
         }
         let reply = Self {
             option: fields.u32()?,
@@ -218,7 +220,8 @@ impl Info {
             }
             kind @ (info::NAME | info::DESCRIPTION) => {
                 let text = fields.remainder();
-                let text = Fields::new(text, "information about an export").string(text.len() as u32)?;
+                let text =
+                    Fields::new(text, "information about an export").string(text.len() as u32)?;
                 return Ok(match kind {
                     info::NAME => Self::Name(text),
                     _ => Self::Description(text),

@@ -104,7 +104,9 @@ impl Talk<'_> {
                 .and_then(|()| self.incoming.read(&mut buffer[filled..]))
                 .map_err(NbdError::io("the handshake"))?;
             if read == 0 {
-                return Err(NbdError::io("the handshake")(std::io::ErrorKind::UnexpectedEof.into()));
+                return Err(NbdError::io("the handshake")(
+                    std::io::ErrorKind::UnexpectedEof.into(),
+                ));
             }
             filled += read;
         }
@@ -178,7 +180,9 @@ impl Talk<'_> {
                 self.acknowledge(option)
             }
             option::LIST_META_CONTEXT | option::SET_META_CONTEXT => self.contexts(option, data),
-            option::STRUCTURED_REPLY => self.refuse(option, reply::INVALID, "this option has no data"),
+            option::STRUCTURED_REPLY => {
+                self.refuse(option, reply::INVALID, "this option has no data")
+            }
             option::STARTTLS if self.shared.tls.is_some() => {
                 self.refuse(option, reply::INVALID, "TLS is in use already")
             }
@@ -201,7 +205,9 @@ impl Talk<'_> {
         self.reply(option::STARTTLS, reply::ACK, &[])?;
         // What came in the clear behind the option must not pass for encrypted.
         if !self.incoming.buffer().is_empty() {
-            return Err(NbdError::violation("bytes in the clear behind the start of TLS"));
+            return Err(NbdError::violation(
+                "bytes in the clear behind the start of TLS",
+            ));
         }
         shake_hands(self.socket, &mut session).map_err(tls::failed)?;
         (self.incoming, self.outgoing) = split(Arc::clone(self.socket), Some(session));
@@ -228,7 +234,11 @@ impl Talk<'_> {
             return self.refuse(option::LIST, reply::INVALID, "this option has no data");
         }
         if self.shared.has_secret_names {
-            return self.refuse(option::LIST, reply::POLICY, "the names of exports are not told");
+            return self.refuse(
+                option::LIST,
+                reply::POLICY,
+                "the names of exports are not told",
+            );
         }
         for export in self.shared.exports.clone() {
             let mut entry = (export.name.len() as u32).to_be_bytes().to_vec();

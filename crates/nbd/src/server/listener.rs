@@ -118,7 +118,9 @@ impl Shared {
         if name.is_empty() && !self.has_secret_names {
             return self.exports.first();
         }
-        self.exports.iter().find(|export| export.name == name && !name.is_empty())
+        self.exports
+            .iter()
+            .find(|export| export.name == name && !name.is_empty())
     }
 }
 
@@ -238,7 +240,10 @@ impl Server {
         sockets.iter().for_each(|socket| socket.shut_down());
         let left: Vec<_> = {
             let mut open = self.shared.open();
-            open.connections.drain().filter_map(|(_, (_, thread))| thread).collect()
+            open.connections
+                .drain()
+                .filter_map(|(_, (_, thread))| thread)
+                .collect()
         };
         left.into_iter().for_each(join);
         for export in &self.shared.exports {

@@ -64,7 +64,9 @@ impl Listening {
     /// The next client, or nothing if there is none now.
     pub(super) fn accept(&self) -> io::Result<Option<Socket>> {
         let accepted = match self {
-            Self::Unix { listener, .. } => listener.accept().map(|(stream, _)| Socket::Unix(stream)),
+            Self::Unix { listener, .. } => {
+                listener.accept().map(|(stream, _)| Socket::Unix(stream))
+            }
             Self::Tcp(listener) => listener.accept().map(|(stream, _)| Socket::Tcp(stream)),
         };
         let socket = match accepted {
@@ -88,8 +90,8 @@ impl Listening {
         let Self::Unix { path, file, .. } = self else {
             return;
         };
-        let is_ours = std::fs::symlink_metadata(path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == *file);
+        let is_ours =
+            std::fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *file);
         if is_ours && let Err(cause) = std::fs::remove_file(path) {
             tracing::debug!(%cause, socket = %path.display(), "cannot remove the socket");
         }
@@ -117,9 +119,10 @@ fn open_unix(path: &Path) -> Result<Listening, NbdError> {
         Ok::<_, rustix::io::Errno>(socket)
     };
     let listener = opened().map_err(|cause| match cause {
-        rustix::io::Errno::NAMETOOLONG => {
-            setup(path.display(), "the path is too long for a socket (107 bytes); use a shorter one")
-        }
+        rustix::io::Errno::NAMETOOLONG => setup(
+            path.display(),
+            "the path is too long for a socket (107 bytes); use a shorter one",
+        ),
         cause => setup(path.display(), io::Error::from(cause)),
     })?;
     let file = std::fs::symlink_metadata(path).map_err(|cause| setup(path.display(), cause))?;
@@ -136,12 +139,18 @@ fn make_way(path: &Path) -> Result<(), NbdError> {
         return Ok(());
     };
     if !found.file_type().is_socket() {
-        return Err(setup(path.display(), "there is a file of this name already; choose another name"));
+        return Err(setup(
+            path.display(),
+            "there is a file of this name already; choose another name",
+        ));
     }
     match UnixStream::connect(path) {
         Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(|cause| setup(path.display(), cause))
         }
-        _ => Err(setup(path.display(), "it is in use by another server; choose another name")),
+        _ => Err(setup(
+            path.display(),
+            "it is in use by another server; choose another name",
+        )),
     }
 }

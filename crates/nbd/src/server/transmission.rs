@@ -47,9 +47,7 @@ pub(super) fn serve(agreed: &Agreed) {
 
 impl Agreed {
     fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
-        self.outgoing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn send(&self, header: &[u8], payload: &[u8]) -> Result<(), Failure> {
@@ -115,7 +113,9 @@ fn next(incoming: &mut BufReader<Incoming>) -> Result<Option<Request>, NbdError>
     if first == 0 {
         return Ok(None);
     }
-    incoming.read_exact(&mut bytes[first..]).map_err(receiving)?;
+    incoming
+        .read_exact(&mut bytes[first..])
+        .map_err(receiving)?;
     Ok(Some(Request::decode(&bytes)?))
 }
 
@@ -171,7 +171,11 @@ impl<'a> Turn<'a> {
         self.agreed.socket.stop_reading();
     }
 
-    fn conclude(&self, request: &Request, answered: Result<Reply, Failure>) -> Result<(), NbdError> {
+    fn conclude(
+        &self,
+        request: &Request,
+        answered: Result<Reply, Failure>,
+    ) -> Result<(), NbdError> {
         let (code, message) = match answered {
             Ok(Reply::Sent) => return Ok(()),
             Ok(Reply::Success) => (0, String::new()),
@@ -302,7 +306,10 @@ impl<'a> Turn<'a> {
         }
         let is_whole = request.flags & command_flag::DF != 0;
         if is_whole && request.length as usize > BUFFER_BYTES {
-            return Err(Failure::request(code::OVERFLOW, "too long for a reply in one piece"));
+            return Err(Failure::request(
+                code::OVERFLOW,
+                "too long for a reply in one piece",
+            ));
         }
         if is_whole || request.length < HOLES_FROM_BYTES {
             return self.read_data(request, range.clone(), range.end);
@@ -323,7 +330,9 @@ impl<'a> Turn<'a> {
         let mut at = range.start;
         while at < range.end {
             let export = &self.agreed.export;
-            let more = export.extents(at..range.end, MAX_EXTENTS).map_err(Failure::of_export)?;
+            let more = export
+                .extents(at..range.end, MAX_EXTENTS)
+                .map_err(Failure::of_export)?;
             at = self.check_extents(at..range.end, &more)?;
             found.extend(more);
         }
@@ -336,24 +345,38 @@ impl<'a> Turn<'a> {
         for extent in extents {
             if extent.range.start != at || extent.range.end <= at || extent.range.end > range.end {
                 tracing::error!(?range, ?extent, "a disk tells extents that cannot be");
-                return Err(Failure::request(code::IO, "the extents of the disk are not known"));
+                return Err(Failure::request(
+                    code::IO,
+                    "the extents of the disk are not known",
+                ));
             }
             at = extent.range.end;
         }
         match at > range.start {
             true => Ok(at),
-            false => Err(Failure::request(code::IO, "the extents of the disk are not known")),
+            false => Err(Failure::request(
+                code::IO,
+                "the extents of the disk are not known",
+            )),
         }
     }
 
     /// Sends data as chunks; the one that ends at `end` is the last of the reply.
-    fn read_data(&mut self, request: &Request, range: Range<u64>, end: u64) -> Result<Reply, Failure> {
+    fn read_data(
+        &mut self,
+        request: &Request,
+        range: Range<u64>,
+        end: u64,
+    ) -> Result<Reply, Failure> {
         let mut at = range.start;
         while at < range.end {
             let length = (range.end - at).min(BUFFER_BYTES as u64) as usize;
             self.buffer.resize(DATA_HEAD_BYTES + length, 0);
             let (head, data) = self.buffer.split_at_mut(DATA_HEAD_BYTES);
-            self.agreed.export.read_at(at, data).map_err(Failure::of_export)?;
+            self.agreed
+                .export
+                .read_at(at, data)
+                .map_err(Failure::of_export)?;
             let is_last = at + length as u64 == end;
             let header = chunk_header(request.cookie, chunk::OFFSET_DATA, 8 + length, is_last);
             head[..ChunkHeader::BYTES].copy_from_slice(&header);
@@ -406,21 +429,30 @@ impl<'a> Turn<'a> {
         check_flags(request, command_flag::FUA | command_flag::REQ_ONE)?;
         let range = self.range(request, code::INVALID)?;
         if !self.agreed.has_context || range.is_empty() {
-            return Err(Failure::request(code::INVALID, "no context was asked for, or no bytes"));
+            return Err(Failure::request(
+                code::INVALID,
+                "no context was asked for, or no bytes",
+            ));
         }
         let limit = match request.flags & command_flag::REQ_ONE {
             0 => MAX_EXTENTS,
             _ => 1,
         };
         let export = &self.agreed.export;
-        let mut found = export.extents(range.clone(), limit).map_err(Failure::of_export)?;
+        let mut found = export
+            .extents(range.clone(), limit)
+            .map_err(Failure::of_export)?;
         self.check_extents(range, &found)?;
         found.truncate(limit);
         let extents: Vec<_> = found
             .iter()
             .map(|extent| Extent {
                 length: (extent.range.end - extent.range.start) as u32,
-                flags: if extent.is_zero { state::HOLE | state::ZERO } else { 0 },
+                flags: if extent.is_zero {
+                    state::HOLE | state::ZERO
+                } else {
+                    0
+                },
             })
             .collect();
         let payload = encode_extents(CONTEXT_ID, &extents);
@@ -433,7 +465,10 @@ impl<'a> Turn<'a> {
 fn check_flags(request: &Request, known: u16) -> Result<(), Failure> {
     match request.flags & !known {
         0 => Ok(()),
-        _ => Err(Failure::request(code::INVALID, "flags that were not offered")),
+        _ => Err(Failure::request(
+            code::INVALID,
+            "flags that were not offered",
+        )),
     }
 }
 
