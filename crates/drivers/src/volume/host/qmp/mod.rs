@@ -1,48 +1,18 @@
-//! Placeholder body; replaced in the next commit.
+//! Hosts that are reached by QMP: QEMU, and qemu-storage-daemon.
+//!
+//! * [`client`] and [`agent`] speak QMP and the guest agent's dialect over [`lines`].
+//! * [`host`] stops, starts and freezes.
+//! * [`live`] captures running disks: [`graph`] finds them, [`plan`] knows what was added and takes it away, [`session`] and [`disk`] are the
+//!   capture while it is read.
 
-use super::{HostContext, HostControl, HostSpec, HostState, QmpSpec};
-use crate::volume::VolumeError;
+mod agent;
+mod client;
+mod disk;
+mod graph;
+mod host;
+mod lines;
+mod live;
+mod plan;
+mod session;
 
-/// A host of driver `qmp`.
-#[derive(Debug)]
-pub struct QmpHost {
-    spec: QmpSpec,
-    context: HostContext,
-}
-
-impl QmpHost {
-    /// The control of the host that `spec` describes.
-    pub fn new(spec: QmpSpec, context: HostContext) -> Self {
-        Self { spec, context }
-    }
-}
-
-impl HostControl for QmpHost {
-    fn spec(&self) -> HostSpec {
-        HostSpec::Qmp(self.spec.clone())
-    }
-    fn context(&self) -> &HostContext {
-        &self.context
-    }
-    fn state(&self) -> Result<HostState, VolumeError> {
-        todo!()
-    }
-    fn can_stop(&self) -> bool {
-        true
-    }
-    fn stop(&self) -> Result<(), VolumeError> {
-        todo!()
-    }
-    fn start(&self) -> Result<(), VolumeError> {
-        todo!()
-    }
-    fn can_freeze(&self) -> bool {
-        true
-    }
-    fn freeze(&self) -> Result<(), VolumeError> {
-        todo!()
-    }
-    fn thaw(&self) -> Result<(), VolumeError> {
-        todo!()
-    }
-}
+pub use host::QmpHost;
