@@ -23,6 +23,10 @@ mod raw;
 mod rollback;
 mod sink;
 mod staged;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod vmdk;
 
 pub use content::{DiskContent, MemoryDisk};
