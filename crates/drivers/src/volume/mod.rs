@@ -9,10 +9,14 @@
 
 mod capture;
 mod error;
+mod fiemap;
+mod files;
 pub mod host;
 mod model;
 mod probe;
+mod qcow2;
 mod ranges;
+mod source;
 mod users;
 pub mod write;
 

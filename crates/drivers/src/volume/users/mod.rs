@@ -11,6 +11,8 @@ use std::fs::File;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+pub(in crate::volume) use kernel::sysfs_folder;
+
 use super::{DiskSource, DiskUser, VolumeError, VolumeFormat};
 
 /// A file or device as the kernel knows it, whatever its names.

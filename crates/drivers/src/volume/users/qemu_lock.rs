@@ -34,11 +34,19 @@ pub(super) fn writer(file: &File) -> io::Result<Option<DiskUser>> {
     Ok(None)
 }
 
-/// Makes QEMU programs refuse to open the image for writing until `file` is closed. Readers are not kept out. Fails when a
-/// writer's own lock is in the way.
+/// Makes QEMU programs refuse to open the image for writing until `file` is closed. Readers are not kept out.
 pub(in crate::volume) fn keep_writers_out(file: &File) -> io::Result<()> {
+    set(file, libc::F_RDLCK)
+}
+
+/// Takes back [`keep_writers_out`].
+pub(in crate::volume) fn let_writers_in(file: &File) -> io::Result<()> {
+    set(file, libc::F_UNLCK)
+}
+
+fn set(file: &File, kind: i32) -> io::Result<()> {
     for byte in [USED + READ, NOT_SHARED + WRITE, NOT_SHARED + RESIZE] {
-        fcntl(file, FcntlArg::F_OFD_SETLK(&byte_lock(libc::F_RDLCK, byte)))?;
+        fcntl(file, FcntlArg::F_OFD_SETLK(&byte_lock(kind, byte)))?;
     }
     Ok(())
 }
@@ -93,5 +101,9 @@ mod tests {
         let mut seen = byte_lock(libc::F_WRLCK, NOT_SHARED + WRITE);
         fcntl(&qemu, FcntlArg::F_OFD_GETLK(&mut seen)).unwrap();
         assert_eq!(i32::from(seen.l_type), libc::F_RDLCK);
+        let_writers_in(&own).unwrap();
+        let mut seen = byte_lock(libc::F_WRLCK, NOT_SHARED + WRITE);
+        fcntl(&qemu, FcntlArg::F_OFD_GETLK(&mut seen)).unwrap();
+        assert_eq!(i32::from(seen.l_type), libc::F_UNLCK);
     }
 }
