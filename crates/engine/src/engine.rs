@@ -25,6 +25,7 @@ use crate::jobs::Activity;
 use crate::model::JobEvent;
 use crate::policies::ActivePolicies;
 use crate::repositories::{Vaults, load_or_create_password};
+use crate::volumes::Registry;
 use crate::workers::Workers;
 
 /// Events that a slow listener may lag behind.
@@ -54,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) events: broadcast::Sender<JobEvent>,
     pub(crate) workers: Workers,
     pub(crate) policies: ActivePolicies,
+    /// Which volumes and instances there are.
+    pub(crate) registry: Registry,
     /// Raised at a shutdown: ends work in the background that is not a job.
     pub(crate) closing: CancelFlag,
     activity: Mutex<Activity>,
@@ -119,6 +122,7 @@ impl Engine {
             events: broadcast::Sender::new(EVENT_BUFFER),
             workers: Workers::new(),
             policies: ActivePolicies::new(),
+            registry: Registry::default(),
             closing: CancelFlag::new(),
             activity: Mutex::new(Activity::default()),
             config,
@@ -128,6 +132,11 @@ impl Engine {
         crate::policies::recover(&inner).await?;
         crate::workers::start(&inner);
         Ok(Self { inner })
+    }
+
+    /// Name of the repository that points go to for which none is named.
+    pub fn points_repository(&self) -> &str {
+        &self.inner.config.volumes.repository
     }
 
     /// Takes no new work, lets running jobs end until the deadline, then cancels them; each is recorded with the reason.

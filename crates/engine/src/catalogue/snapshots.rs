@@ -3,10 +3,14 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::points::PointRow;
 use super::pool::{Catalogue, WriteTransaction, failed, unreadable};
 use crate::error::EngineError;
 use crate::layout::Manifest;
 use crate::model::SnapshotInfo;
+
+/// How long a deleted point is still known, milliseconds.
+pub(crate) const DELETED_SHOWN_MS: i64 = 2 * 60 * 60 * 1000;
 
 /// One snapshot without its manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,12 +105,15 @@ impl Catalogue {
 }
 
 impl WriteTransaction<'_> {
-    /// Adds a snapshot, or replaces what is known of the same (by uuid).
+    /// Adds a snapshot, or replaces what is known of the same (by uuid); with it the point that it is.
     pub(crate) async fn put_snapshot(
         &mut self,
         row: &SnapshotRow,
         manifest: Option<&Manifest>,
     ) -> Result<(), EngineError> {
+        if let Some(point) = manifest.and_then(|it| PointRow::of_manifest(&row.vault, it)) {
+            self.put_point(&point).await?;
+        }
         let info = serde_json::to_string(&row.info).map_err(unreadable("a snapshot"))?;
         let manifest = manifest
             .map(serde_json::to_string)
@@ -149,12 +156,15 @@ impl WriteTransaction<'_> {
         Ok(())
     }
 
-    /// Forgets a snapshot.
+    /// Forgets a snapshot. A point is shown as deleted for a while.
     pub(crate) async fn remove_snapshot(
         &mut self,
         vault: &str,
         uuid: &str,
+        now_ms: i64,
     ) -> Result<(), EngineError> {
+        self.end_point(vault, uuid, now_ms, now_ms - DELETED_SHOWN_MS)
+            .await?;
         sqlx::query("DELETE FROM snapshots WHERE vault = $1 AND uuid = $2")
             .bind(vault.to_owned())
             .bind(uuid.to_owned())

@@ -2,7 +2,8 @@
 //!
 //! Nothing half-written is referenced: a snapshot counts from its restic snapshot on, an index from the last step of its
 //! restore on. So unfinished snapshots and restores only have to be told as failed; a snapshot whose restic snapshot was written all
-//! the same is found by comparing the repository with the catalogue and then replaces the failed one. Deletions are completed.
+//! the same is found by comparing the repository with the catalogue and then replaces the failed one. Deletions are completed, and so are
+//! rollbacks of volumes: half of one is neither the old content nor the new.
 
 use std::sync::Arc;
 
@@ -13,7 +14,9 @@ use crate::jobs::Outcome;
 use crate::jobs::lifecycle::ended_by;
 use crate::model::{JobKind, SnapshotInfo};
 use crate::snapshots::{failed, finish_deletion};
-use crate::volumes::{complete_point_deletion, fail_points};
+use crate::volumes::{
+    complete_point_deletion, fail_points, finish_volume, remove_leftovers, resume_rollbacks,
+};
 
 /// What clients read.
 const REASON: &str = "the server stopped before it was done";
@@ -30,6 +33,8 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<(), EngineError> {
         .catalogue
         .fail_unfinished_restores(REASON, now_ms)
         .await?;
+    remove_leftovers(inner).await?;
+    let mut rollbacks = Vec::new();
     for row in rows {
         tracing::warn!(
             job = row.info.id,
@@ -47,12 +52,25 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<(), EngineError> {
             | JobKind::Clone
             | JobKind::Check
             | JobKind::Prune
-            | JobKind::VolumeApply
-            | JobKind::VolumeCreate
             | JobKind::ImageCapture => {
                 end(inner, &row, Outcome::failure(REASON)).await?;
             }
+            JobKind::VolumeCreate => {
+                let outcome = match finish_volume(inner, &row).await {
+                    Ok(true) => Outcome::success(None),
+                    Ok(false) => Outcome::failure(REASON),
+                    Err(error) => {
+                        Outcome::failure(format!("{REASON}; completing it failed: {error}"))
+                    }
+                };
+                end(inner, &row, outcome).await?;
+            }
+            JobKind::VolumeApply => rollbacks.push(row),
         }
+    }
+    for row in resume_rollbacks(inner, rollbacks).await? {
+        let reason = format!("{REASON}; nothing was changed");
+        end(inner, &row, Outcome::failure(reason)).await?;
     }
     Ok(())
 }

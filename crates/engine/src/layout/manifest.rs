@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 use snapkeep_drivers::{ChangeToken, ResourceKind, TenantStatus};
 
 use super::shard::{hex_digest, shard_directory};
+use super::volume::PointRecord;
 use crate::model::{
-    FileStats, LeftOutShard, ShardFailure, SnapshotCollection, SnapshotIndex, SnapshotInfo,
+    FileStats, LeftOutShard, PointDisk, ShardFailure, SnapshotCollection, SnapshotIndex, SnapshotInfo,
     SnapshotState,
 };
 
@@ -14,8 +15,10 @@ use crate::model::{
 pub(crate) const MANIFEST_FILE: &str = "snapkeep.json";
 /// Version of the layout of snapshots that hold indices only.
 pub(crate) const FORMAT: u32 = 1;
-/// Version of the layout of snapshots that hold collections, unknown to what reads [`FORMAT`] only. A higher one cannot be read.
+/// Version of the layout of snapshots that hold collections, unknown to what reads [`FORMAT`] only.
 pub(crate) const COLLECTIONS_FORMAT: u32 = 2;
+/// Version of the layout of snapshots that are points of volumes and instances. A higher one cannot be read.
+pub(crate) const VOLUMES_FORMAT: u32 = 3;
 
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +34,7 @@ pub(crate) enum ManifestError {
 /// The snapshot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
-    /// [`FORMAT`], or [`COLLECTIONS_FORMAT`] where there are collections.
+    /// [`FORMAT`], [`COLLECTIONS_FORMAT`] where there are collections, [`VOLUMES_FORMAT`] of a point.
     pub(crate) format: u32,
     /// Version of Snapkeep.
     pub(crate) written_by: String,
@@ -58,6 +61,12 @@ pub(crate) struct Manifest {
     /// Sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) collections: Vec<ResourceManifest>,
+    /// The point that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) point: Option<PointRecord>,
+    /// The disks of the point, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) volumes: Vec<PointDisk>,
 }
 
 /// An index or collection in it.
@@ -142,7 +151,7 @@ impl Manifest {
             format: u32,
         }
         let version: Version = serde_json::from_slice(json)?;
-        if version.format > COLLECTIONS_FORMAT {
+        if version.format > VOLUMES_FORMAT {
             return Err(ManifestError::Newer(version.format));
         }
         Ok(serde_json::from_slice(json)?)
@@ -158,7 +167,9 @@ impl Manifest {
 
     /// The version of the layout that tells its content.
     pub(crate) fn needed_format(&self) -> u32 {
-        if self.collections.is_empty() {
+        if self.point.is_some() {
+            VOLUMES_FORMAT
+        } else if self.collections.is_empty() {
             FORMAT
         } else {
             COLLECTIONS_FORMAT
@@ -350,10 +361,26 @@ mod tests {
     }
 
     #[test]
+    fn the_format_with_points_stays_readable() {
+        let sample = include_str!("../../tests/samples/snapkeep-format-3.json");
+        let manifest = Manifest::parse(sample.as_bytes()).unwrap();
+        assert_eq!(manifest.needed_format(), 3);
+        let point = manifest.point.as_ref().unwrap();
+        assert_eq!(point.ancestors, ["ss-0000001", "ss-0000002"]);
+        assert_eq!(point.resource.id, "i-0000001");
+        let disks: Vec<u64> = manifest.volumes.iter().map(|disk| disk.size_bytes).collect();
+        assert_eq!(disks, [10_737_418_240, 1_073_741_824]);
+        let info = manifest.to_info("volumes", None);
+        assert_eq!((info.name.as_str(), info.indices.len()), ("ss-0000003", 0));
+        let again = serde_json::to_vec(&manifest).unwrap();
+        assert_eq!(Manifest::parse(&again).unwrap(), manifest);
+    }
+
+    #[test]
     fn a_later_format_is_told_apart_from_damage() {
         assert!(matches!(
-            Manifest::parse(br#"{"format":3,"other":1}"#),
-            Err(ManifestError::Newer(3))
+            Manifest::parse(br#"{"format":4,"other":1}"#),
+            Err(ManifestError::Newer(4))
         ));
         assert!(matches!(
             Manifest::parse(b"{}"),

@@ -5,9 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{
-    ChangeSource, Consistency, HostSpec, PointDisk, PointResource, VolumeFormat,
-};
+use crate::model::{ChangeSource, Consistency, HostSpec, PointResource, VolumeFormat};
 
 /// Folder of volumes in the root of a snapshot.
 pub(crate) const VOLUMES_DIRECTORY: &str = "volumes";
@@ -88,9 +86,6 @@ pub(crate) struct PointRecord {
     pub(crate) snapshot_ms: i64,
     /// The job that made it.
     pub(crate) job_id: String,
-    /// Its disks in order.
-    #[serde(default)]
-    pub(crate) disks: Vec<PointDisk>,
 }
 
 #[cfg(test)]

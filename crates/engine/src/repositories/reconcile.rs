@@ -62,7 +62,9 @@ pub(crate) async fn reconcile(
             snapshot = row.info.name,
             "a snapshot is no longer in its repository"
         );
-        write.remove_snapshot(&vault.id, &row.info.uuid).await?;
+        write
+            .remove_snapshot(&vault.id, &row.info.uuid, inner.config.clock.now_ms())
+            .await?;
     }
     // Names must be unique; of two snapshots with one name the later found gets the id as a suffix.
     let mut names: HashSet<String> = known.iter().map(|row| row.info.name.clone()).collect();

@@ -100,7 +100,9 @@ impl Inner {
     ) -> Result<(), EngineError> {
         if let Some(cancelled) = self.refuse_existing(repository, vault, name).await? {
             let mut write = self.catalogue.write().await?;
-            write.remove_snapshot(vault, &cancelled.info.uuid).await?;
+            write
+                .remove_snapshot(vault, &cancelled.info.uuid, self.config.clock.now_ms())
+                .await?;
             write.commit().await?;
         }
         Ok(())

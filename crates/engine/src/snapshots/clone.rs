@@ -171,6 +171,8 @@ fn cut_out(
         }
     }
     manifest.collections.clear();
+    manifest.point = None;
+    manifest.volumes.clear();
     manifest.policy = None;
     manifest.format = FORMAT;
     manifest.written_by = VERSION.to_owned();

@@ -211,7 +211,9 @@ async fn forget(
     }
     let mut write = inner.catalogue.write().await?;
     for row in rows {
-        write.remove_snapshot(&row.vault, &row.info.uuid).await?;
+        write
+            .remove_snapshot(&row.vault, &row.info.uuid, inner.config.clock.now_ms())
+            .await?;
     }
     write.commit().await?;
     // After the snapshots: a crash in between leaves locks of what is gone, not snapshots without their locks.

@@ -137,6 +137,8 @@ impl ContentWriter<'_> {
             policy: accepted.policy.clone(),
             indices,
             collections,
+            point: None,
+            volumes: Vec::new(),
         };
         manifest.format = manifest.needed_format();
         let mut root = vec![self.store_json(MANIFEST_FILE, &manifest)?];

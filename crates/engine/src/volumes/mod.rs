@@ -8,10 +8,15 @@ mod chain;
 mod create;
 mod ids;
 mod image;
+mod leftovers;
 mod points;
 mod read;
 mod registry;
+mod work;
 
+pub(crate) use apply::{RollbackRecord, resume_rollbacks, suspensions};
+pub(crate) use create::finish_volume;
+pub(crate) use leftovers::remove_leftovers;
 pub(crate) use points::{complete_point_deletion, fail_points};
 pub(crate) use registry::Registry;
 

@@ -12,7 +12,7 @@ use snapkeep_vault::{BlobCache, BlobId, CancelFlag, VaultError};
 use super::ahead::ReadAhead;
 use super::error::ReadError;
 use super::piece::Piece;
-use super::{DISK_FILE, piece_directory};
+use crate::layout::{DISK_FILE, piece_directory};
 
 /// Tables of blobs that are kept for one disk, bytes: those of 230 GiB of data in blocks of 256 KiB, or 900 GiB in blocks of 1 MiB.
 const TABLES_MAX_BYTES: u64 = 32 << 20;
@@ -116,6 +116,12 @@ impl StoredDisk {
     /// What it is like.
     pub fn shape(&self) -> &DiskShape {
         &self.shape
+    }
+
+    /// The same for disks with the same content only, whatever they are called.
+    pub fn content_id(&self) -> BlobId {
+        let ids = self.pieces.iter().flat_map(BlobId::as_bytes);
+        BlobId::of(&ids.copied().collect::<Vec<u8>>())
     }
 
     /// Number of blocks.
@@ -261,7 +267,10 @@ impl StoredDisk {
 
     fn check_range(&self, offset: u64, length: u64) -> Result<(), ReadError> {
         let size_bytes = self.shape.size_bytes;
-        if offset.checked_add(length).is_some_and(|end| end <= size_bytes) {
+        if offset
+            .checked_add(length)
+            .is_some_and(|end| end <= size_bytes)
+        {
             return Ok(());
         }
         Err(ReadError::OutOfRange {

@@ -20,7 +20,9 @@ pub enum ReadError {
         has: Vec<String>,
     },
     /// What is stored is no disk as this version writes it.
-    #[error("disk [{disk}] cannot be read: {problem}; run a check of the repository, or upgrade Snapkeep")]
+    #[error(
+        "disk [{disk}] cannot be read: {problem}; run a check of the repository, or upgrade Snapkeep"
+    )]
     Layout {
         /// Volume and piece.
         disk: String,

@@ -13,19 +13,8 @@ mod export;
 mod open;
 mod piece;
 
+pub(crate) use api::HeldPoint;
 pub use disk::{DISK_CACHE_BYTES, DiskShape, StoredDisk};
 pub use error::ReadError;
 pub use export::{ExportError, export_disk};
 pub use open::stored_disks;
-
-/// Directory of all volumes in a snapshot.
-const VOLUMES_DIRECTORY: &str = "volumes";
-/// Description of a volume in its directory.
-const VOLUME_FILE: &str = "volume.json";
-/// The file of a piece in its directory.
-const DISK_FILE: &str = "disk.raw";
-
-/// Directory of a piece in that of its volume.
-fn piece_directory(number: u64) -> String {
-    format!("disk-{number:04}")
-}

@@ -2,24 +2,14 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
 use snapkeep_vault::{BlobCache, BlobId, Node, Repository, Tree};
 
 use super::disk::{DiskShape, StoredDisk};
 use super::error::ReadError;
-use super::{VOLUME_FILE, VOLUMES_DIRECTORY, piece_directory};
+use crate::layout::{VOLUME_FILE, VOLUMES_DIRECTORY, VolumeDescription, piece_directory};
 
 /// Largest description of a volume that is read, bytes.
 const DESCRIPTION_MAX_BYTES: u64 = 1 << 20;
-
-/// What of `volume.json` says how the disk is stored.
-#[derive(Debug, Deserialize)]
-struct Description {
-    id: String,
-    size_bytes: u64,
-    block_bytes: u64,
-    piece_bytes: u64,
-}
 
 /// The disks of the snapshot with this tree, by volume. A snapshot of something else has none.
 pub fn stored_disks(repository: &Repository, tree: BlobId) -> Result<Vec<DiskShape>, ReadError> {
@@ -66,7 +56,10 @@ fn volume_nodes(repository: &Repository, tree: BlobId) -> Result<Vec<Node>, Read
     let Some(directory) = volumes.subtree else {
         return Ok(Vec::new());
     };
-    let nodes = repository.read_tree(&directory).map_err(&failed)?.into_nodes();
+    let nodes = repository
+        .read_tree(&directory)
+        .map_err(&failed)?
+        .into_nodes();
     Ok(nodes.into_iter().filter(Node::is_dir).collect())
 }
 
@@ -92,8 +85,8 @@ fn read_volume(
     let json = repository
         .read_file(content, DESCRIPTION_MAX_BYTES)
         .map_err(&failed)?;
-    let description: Description = serde_json::from_slice(&json)
-        .map_err(|error| layout(format!("{VOLUME_FILE}: {error}")))?;
+    let description: VolumeDescription =
+        serde_json::from_slice(&json).map_err(|error| layout(format!("{VOLUME_FILE}: {error}")))?;
     let mut pieces = Vec::new();
     while let Some(node) = tree.find(piece_directory(pieces.len() as u64).as_bytes()) {
         let piece = node

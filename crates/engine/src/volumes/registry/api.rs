@@ -1,47 +1,406 @@
 //! Volumes and instances as dialects see them.
 
-use crate::engine::Engine;
+use std::path::Path;
+use std::sync::Arc;
+
+use snapkeep_drivers::volume::{VolumeError, probe};
+
+use super::build::{Parts, build, declared, name_of, resolve, resource_row};
+use super::found::{find_instances, find_volumes};
+use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
-use crate::model::{AddInstance, AddVolume, InstanceInfo, VolumeInfo};
+use crate::model::{
+    AddInstance, AddVolume, InstanceInfo, VolumeFormat, VolumeInfo, VolumeOrigin, VolumeStatus,
+};
+use crate::volumes::ids::IdKind;
+
+/// Longest name of a volume or instance, characters.
+const MAX_NAME_CHARS: usize = 255;
+/// Volumes of one instance.
+const MAX_DISKS: usize = 64;
+
+/// How long a volume may be asked what it is: an NBD server may be far away or hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// At files and devices only.
+    Local,
+    /// At everything.
+    All,
+}
+
+impl Inner {
+    /// Looks through folders, catalogue and configuration.
+    pub(crate) async fn scan_volumes(self: &Arc<Self>) -> Result<(), EngineError> {
+        let _one_at_a_time = self.registry.scan.lock().await;
+        let rows = self.catalogue.resources().await?;
+        let (known, new_rows) = self
+            .blocking(move |inner| {
+                let config = &inner.config.volumes;
+                let unreadable = |folder: &Path, error: std::io::Error| {
+                    EngineError::Configuration(format!(
+                        "the folder {} cannot be read: {error}; check its permissions",
+                        folder.display()
+                    ))
+                };
+                let volumes = find_volumes(&config.folder)
+                    .map_err(|error| unreadable(&config.folder, error))?;
+                let mut instances = Vec::new();
+                for folder in [&config.instances_folder, &config.folder.join("instances")] {
+                    let found = find_instances(folder).map_err(|error| unreadable(folder, error))?;
+                    instances.extend(found);
+                }
+                Ok(build(&Parts {
+                    config,
+                    rows: &rows,
+                    volumes: &volumes,
+                    instances: &instances,
+                }))
+            })
+            .await?;
+        for row in &new_rows {
+            self.catalogue.put_resource(row).await?;
+        }
+        *self.registry.known() = known;
+        Ok(())
+    }
+
+    /// A volume as it is now. When the id is not known the folders are looked through again.
+    pub(crate) async fn find_volume(self: &Arc<Self>, id: &str) -> Result<VolumeInfo, EngineError> {
+        let known = self.registry.known().volumes.get(id).cloned();
+        let volume = match known {
+            Some(volume) => Some(volume),
+            None => {
+                self.scan_volumes().await?;
+                self.registry.known().volumes.get(id).cloned()
+            }
+        };
+        let volume = volume.ok_or_else(|| EngineError::VolumeMissing { id: id.to_owned() })?;
+        let looked_at = self.look_at(vec![volume], Look::All).await?;
+        let volume = looked_at
+            .into_iter()
+            .next()
+            .ok_or_else(|| EngineError::VolumeMissing { id: id.to_owned() })?;
+        // A file that was found is only there as long as the file is.
+        if volume.origin == VolumeOrigin::Found && volume.status == VolumeStatus::Missing {
+            self.scan_volumes().await?;
+            if !self.registry.known().volumes.contains_key(id) {
+                return Err(EngineError::VolumeMissing { id: id.to_owned() });
+            }
+        }
+        Ok(volume)
+    }
+
+    /// An instance. When the id is not known the folders are looked through again.
+    pub(crate) async fn find_instance(
+        self: &Arc<Self>,
+        id: &str,
+    ) -> Result<InstanceInfo, EngineError> {
+        let is_file = |instance: &InstanceInfo| instance.origin == VolumeOrigin::Found;
+        let known = self.registry.known().instances.get(id).cloned();
+        // A file may have been changed since.
+        match known {
+            Some(instance) if !is_file(&instance) => return Ok(instance),
+            _ => self.scan_volumes().await?,
+        }
+        let known = self.registry.known();
+        if let Some(reason) = known.broken.get(id) {
+            return Err(EngineError::ResourceRefused {
+                resource: id.to_owned(),
+                reason: format!("its description cannot be used: {reason}"),
+            });
+        }
+        let instance = known.instances.get(id).cloned();
+        instance.ok_or_else(|| EngineError::InstanceMissing { id: id.to_owned() })
+    }
+
+    /// Sizes and states of volumes as they are now.
+    async fn look_at(
+        self: &Arc<Self>,
+        mut volumes: Vec<VolumeInfo>,
+        look: Look,
+    ) -> Result<Vec<VolumeInfo>, EngineError> {
+        self.blocking(move |inner| {
+            for volume in &mut volumes {
+                inspect(volume, look);
+                if let Some(reason) = inner.registry.suspension(&volume.id) {
+                    volume.status = VolumeStatus::Suspended { reason };
+                }
+            }
+            Ok(volumes)
+        })
+        .await
+    }
+}
+
+/// Looks what a volume is. Blocks.
+fn inspect(volume: &mut VolumeInfo, look: Look) {
+    if volume.format == VolumeFormat::Nbd && look == Look::Local {
+        return;
+    }
+    match probe(&volume.location) {
+        Ok(found) => {
+            volume.size_bytes = found.size_bytes;
+            // A raw image is what it is declared to be, whatever a guest has written to its first bytes.
+            if volume.format != VolumeFormat::Raw || found.format == VolumeFormat::Block {
+                volume.format = found.format;
+            }
+            volume.status = VolumeStatus::Available;
+        }
+        Err(error) => {
+            tracing::debug!(volume = volume.id, %error, "a volume cannot be looked at");
+            volume.size_bytes = 0;
+            volume.status = VolumeStatus::Missing;
+        }
+    }
+}
+
+fn refused(resource: &str, reason: impl Into<String>) -> EngineError {
+    EngineError::ResourceRefused {
+        resource: resource.to_owned(),
+        reason: reason.into(),
+    }
+}
+
+fn check_name(resource: &str, name: &str) -> Result<(), EngineError> {
+    if name.trim().is_empty() {
+        return Err(refused(resource, "the name is empty; give one"));
+    }
+    if name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
+        return Err(refused(
+            resource,
+            format!("the name is longer than {MAX_NAME_CHARS} characters or has control characters"),
+        ));
+    }
+    Ok(())
+}
+
+fn check_id(kind: IdKind, id: Option<&String>) -> Result<(), EngineError> {
+    match id {
+        Some(id) if !kind.matches(id) => Err(refused(
+            id,
+            format!(
+                "this is no id; use `{}` and seven letters or digits, or none",
+                kind.prefix()
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
 
 impl Engine {
-    /// All volumes, by id. The folder is looked through anew.
+    /// All volumes, by id. The folder is looked through anew. Sizes of disks behind NBD are not asked for.
     pub async fn volumes(&self) -> Result<Vec<VolumeInfo>, EngineError> {
-        todo!()
+        let inner = &self.inner;
+        inner.scan_volumes().await?;
+        let volumes = inner.registry.known().volumes.values().cloned().collect();
+        inner.look_at(volumes, Look::Local).await
     }
 
     /// One volume. When the id is not known the folder is looked through again.
-    pub async fn volume(&self, _id: &str) -> Result<VolumeInfo, EngineError> {
-        todo!()
+    pub async fn volume(&self, id: &str) -> Result<VolumeInfo, EngineError> {
+        self.inner.find_volume(id).await
     }
 
-    /// Adds a volume.
-    pub async fn add_volume(&self, _volume: AddVolume) -> Result<VolumeInfo, EngineError> {
-        todo!()
+    /// Adds a volume. What it is declared to be must be there.
+    pub async fn add_volume(&self, mut volume: AddVolume) -> Result<VolumeInfo, EngineError> {
+        let inner = &self.inner;
+        let name = name_of(&volume);
+        check_name(&name, &name)?;
+        check_id(IdKind::Volume, volume.id.as_ref())?;
+        let is_uri = volume.location.contains("://");
+        if !is_uri && !Path::new(&volume.location).is_absolute() {
+            return Err(refused(
+                &name,
+                format!("[{}] is no absolute path and no NBD URI", volume.location),
+            ));
+        }
+        inner.scan_volumes().await?;
+        let id = {
+            let known = inner.registry.known();
+            if let Some(other) = known
+                .volumes
+                .values()
+                .find(|other| other.location == volume.location)
+            {
+                return Err(refused(
+                    &name,
+                    format!("[{}] is volume [{}] already", volume.location, other.id),
+                ));
+            }
+            match &volume.id {
+                Some(id) if known.volumes.contains_key(id) => {
+                    return Err(refused(id, "there is a volume of this id; choose another"));
+                }
+                Some(id) => id.clone(),
+                None => fresh(IdKind::Volume, |id| known.volumes.contains_key(id)),
+            }
+        };
+        let location = volume.location.clone();
+        let found = inner
+            .blocking(move |_| Ok(probe(&location)))
+            .await?
+            .map_err(|error: VolumeError| refused(&name, error.to_string()))?;
+        let format = volume.format.unwrap_or(found.format);
+        let fits = format == found.format
+            || (format == VolumeFormat::Raw && found.format == VolumeFormat::Qcow2);
+        if !fits {
+            return Err(refused(
+                &name,
+                format!("[{}] is {}, not {format}", volume.location, found.format),
+            ));
+        }
+        volume.format = Some(format);
+        volume.id = Some(id.clone());
+        volume.name = Some(name.clone());
+        let spec = serde_json::to_string(&volume)
+            .map_err(|error| EngineError::Internal(error.to_string()))?;
+        let row = resource_row(&id, IdKind::Volume, VolumeOrigin::Added, &name, Some(spec));
+        inner.catalogue.put_resource(&row).await?;
+        inner.scan_volumes().await?;
+        let mut info = declared(id, &volume, VolumeOrigin::Added);
+        info.size_bytes = found.size_bytes;
+        Ok(info)
     }
 
     /// Forgets a volume that was added; its data and its points stay.
-    pub async fn remove_volume(&self, _id: &str) -> Result<(), EngineError> {
-        todo!()
+    pub async fn remove_volume(&self, id: &str) -> Result<(), EngineError> {
+        let inner = &self.inner;
+        inner.scan_volumes().await?;
+        let (origin, instance) = {
+            let known = inner.registry.known();
+            let volume = known.volumes.get(id);
+            let volume = volume.ok_or_else(|| EngineError::VolumeMissing { id: id.to_owned() })?;
+            (volume.origin, volume.instance.clone())
+        };
+        self.refuse_removal(id, origin)?;
+        if let Some(instance) = instance {
+            return Err(refused(
+                id,
+                format!("it is a disk of instance [{instance}]; remove that first"),
+            ));
+        }
+        inner.catalogue.remove_resource(id).await?;
+        inner.scan_volumes().await
     }
 
     /// All instances, by id. The folder is looked through anew.
     pub async fn instances(&self) -> Result<Vec<InstanceInfo>, EngineError> {
-        todo!()
+        self.inner.scan_volumes().await?;
+        let known = self.inner.registry.known();
+        Ok(known.instances.values().cloned().collect())
     }
 
     /// One instance. When the id is not known the folder is looked through again.
-    pub async fn instance(&self, _id: &str) -> Result<InstanceInfo, EngineError> {
-        todo!()
+    pub async fn instance(&self, id: &str) -> Result<InstanceInfo, EngineError> {
+        self.inner.find_instance(id).await
     }
 
-    /// Adds an instance.
-    pub async fn add_instance(&self, _instance: AddInstance) -> Result<InstanceInfo, EngineError> {
-        todo!()
+    /// Adds an instance of volumes that are known and belong to no other.
+    pub async fn add_instance(
+        &self,
+        mut instance: AddInstance,
+    ) -> Result<InstanceInfo, EngineError> {
+        let inner = &self.inner;
+        let name = instance.name.clone();
+        check_name(&name, &name)?;
+        check_id(IdKind::Instance, instance.id.as_ref())?;
+        instance
+            .host
+            .check()
+            .map_err(|error| refused(&name, error.to_string()))?;
+        if instance.volumes.is_empty() || instance.volumes.len() > MAX_DISKS {
+            return Err(refused(
+                &name,
+                format!("an instance has 1 to {MAX_DISKS} volumes"),
+            ));
+        }
+        inner.scan_volumes().await?;
+        let id = {
+            let known = inner.registry.known();
+            let mut volumes: Vec<String> = Vec::new();
+            for named in &instance.volumes {
+                let volume = resolve(&known.volumes, named);
+                let info = known
+                    .volumes
+                    .get(&volume)
+                    .ok_or_else(|| EngineError::VolumeMissing { id: named.clone() })?;
+                if let Some(other) = &info.instance {
+                    return Err(refused(
+                        &volume,
+                        format!("it is a disk of instance [{other}] already"),
+                    ));
+                }
+                if volumes.contains(&volume) {
+                    return Err(EngineError::ResourceRepeated {
+                        resource: volume,
+                        how: "as a disk of the same instance".to_owned(),
+                    });
+                }
+                volumes.push(volume);
+            }
+            instance.volumes = volumes;
+            match &instance.id {
+                Some(id) if known.instances.contains_key(id) => {
+                    return Err(refused(id, "there is an instance of this id; choose another"));
+                }
+                Some(id) => id.clone(),
+                None => fresh(IdKind::Instance, |id| known.instances.contains_key(id)),
+            }
+        };
+        instance.id = Some(id.clone());
+        let spec = serde_json::to_string(&instance)
+            .map_err(|error| EngineError::Internal(error.to_string()))?;
+        let row = resource_row(
+            &id,
+            IdKind::Instance,
+            VolumeOrigin::Added,
+            &name,
+            Some(spec),
+        );
+        inner.catalogue.put_resource(&row).await?;
+        inner.scan_volumes().await?;
+        inner.find_instance(&id).await
     }
 
     /// Forgets an instance that was added; its volumes and points stay.
-    pub async fn remove_instance(&self, _id: &str) -> Result<(), EngineError> {
-        todo!()
+    pub async fn remove_instance(&self, id: &str) -> Result<(), EngineError> {
+        let instance = self.inner.find_instance(id).await?;
+        self.refuse_removal(id, instance.origin)?;
+        self.inner.catalogue.remove_resource(id).await?;
+        self.inner.scan_volumes().await
+    }
+
+    /// Only what was added can be removed, and not while a job works on it.
+    fn refuse_removal(&self, id: &str, origin: VolumeOrigin) -> Result<(), EngineError> {
+        match origin {
+            VolumeOrigin::Added => {}
+            VolumeOrigin::Found => {
+                return Err(refused(
+                    id,
+                    "it is a file in the folder of volumes or instances; move the file away instead",
+                ));
+            }
+            VolumeOrigin::Configured => {
+                return Err(refused(id, "it is in the configuration; remove it there"));
+            }
+        }
+        let job = self.inner.activity().busy.get(id).cloned();
+        match job {
+            Some(job) => Err(EngineError::ResourceBusy {
+                resource: id.to_owned(),
+                job,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A new id that is not taken.
+fn fresh(kind: IdKind, is_taken: impl Fn(&str) -> bool) -> String {
+    loop {
+        let id = kind.new_id();
+        if !is_taken(&id) {
+            return id;
+        }
     }
 }

@@ -1,0 +1,237 @@
+//! The job of a rollback, on a thread of its own, and its end.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use snapkeep_drivers::volume::write::WriteProgress;
+
+use super::group::{Fate, Group};
+use super::plan::{ApplyPlan, DiskPlan};
+use super::record::RollbackRecord;
+use crate::engine::{Engine, Inner};
+use crate::error::EngineError;
+use crate::jobs::{CANCELLED_ON_REQUEST, RunningJob};
+use crate::model::{JobProgress, JobState, PointsTicket};
+use crate::volumes::work::outcome;
+
+/// How often a rollback that waits for a point to be made looks whether it was cancelled.
+const SAFETY_POLL: Duration = Duration::from_millis(200);
+
+/// A rollback that runs.
+pub(super) struct Rollback<'a> {
+    pub(super) inner: &'a Arc<Inner>,
+    pub(super) job: &'a Arc<RunningJob>,
+    pub(super) progress: Arc<WriteProgress>,
+    phase: Arc<Mutex<&'static str>>,
+    /// Volumes that are as their points show.
+    applied: Mutex<BTreeSet<String>>,
+}
+
+/// Begins the work. `safety` is a job that makes points of how things are now; it is waited for.
+pub(super) fn spawn(
+    inner: &Arc<Inner>,
+    job: Arc<RunningJob>,
+    plan: ApplyPlan,
+    safety: Option<PointsTicket>,
+) {
+    let of_work = Arc::clone(&job);
+    inner.spawn_job(
+        "apply",
+        move |inner| {
+            let rollback = Rollback::new(inner, &of_work, plan.size_bytes());
+            rollback.run(&plan, safety)
+        },
+        move |inner, result| {
+            if let Err(error) = &result {
+                tracing::warn!(%error, "a rollback of volumes failed");
+            }
+            let outcome = outcome(&job, result);
+            let id = job.id();
+            inner.block_on(inner.end_job(&job, outcome, move |activity| {
+                activity.release_resources(&id);
+            }));
+        },
+    );
+}
+
+impl<'a> Rollback<'a> {
+    fn new(inner: &'a Arc<Inner>, job: &'a Arc<RunningJob>, total_bytes: u64) -> Self {
+        let progress = Arc::new(WriteProgress::new());
+        let phase = Arc::new(Mutex::new("waiting"));
+        let (shown, shown_phase) = (Arc::clone(&progress), Arc::clone(&phase));
+        job.set_progress(Box::new(move || {
+            let phase = shown_phase.lock().unwrap_or_else(PoisonError::into_inner);
+            JobProgress {
+                phase: (*phase).to_owned(),
+                bytes_done: shown.counts().done_bytes.min(total_bytes),
+                bytes_total: total_bytes,
+                ..JobProgress::default()
+            }
+        }));
+        Self {
+            inner,
+            job,
+            progress,
+            phase,
+            applied: Mutex::default(),
+        }
+    }
+
+    /// Says what is being done, for people.
+    pub(super) fn phase(&self, phase: &'static str) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    /// Whether it was stopped because the server goes down, and not because somebody wanted the rollback to be given up.
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.job
+            .cancel_reason()
+            .is_some_and(|reason| reason != CANCELLED_ON_REQUEST)
+    }
+
+    fn run(&self, plan: &'a ApplyPlan, safety: Option<PointsTicket>) -> Result<Value, EngineError> {
+        let safety_points = match safety {
+            Some(ticket) => {
+                self.phase("making points of how things are now");
+                self.inner.block_on(self.wait_for_points(&ticket))?;
+                // The snapshot had them until now.
+                let mut activity = self.inner.activity();
+                activity.claim_resources(&plan.resources(), &self.job.id())?;
+                ticket.points
+            }
+            None => Vec::new(),
+        };
+        let turns = plan.points.first().map(|point| &point.vault.restore_turns);
+        let _turn = turns
+            .map(|turns| self.inner.wait_turn(self.job, turns))
+            .transpose()?;
+        let noted = self.inner.block_on(self.inner.catalogue.rollbacks())?;
+        let groups = plan.groups.iter().map(|plan| self.look_at(plan, &noted));
+        let mut groups: Vec<Group<'_>> = groups.collect::<Result<_, _>>()?;
+        self.begin(&groups)?;
+        let mut failure = None;
+        for group in &mut groups {
+            match &failure {
+                None => failure = self.roll_back_group(group).err(),
+                Some(_) => self.undo(group)?,
+            }
+        }
+        let disks = plan.groups.iter().flat_map(|group| &group.disks);
+        let fates = groups.iter().flat_map(|group| &group.fates);
+        let outcomes: Vec<(&DiskPlan, &Fate)> = disks.zip(fates).collect();
+        match failure {
+            Some(error) => Err(EngineError::PointsFailed(format!(
+                "{error}. As things are now: {}",
+                tell(&outcomes)
+            ))),
+            None => {
+                let volumes: Vec<Value> = outcomes
+                    .iter()
+                    .map(|(disk, fate)| {
+                        json!({
+                            "volume": disk.source.volume, "point": disk.point.info.id, "outcome": fate,
+                        })
+                    })
+                    .collect();
+                Ok(json!({ "volumes": volumes, "safety_points": safety_points }))
+            }
+        }
+    }
+
+    /// Waits for the points of how things are now.
+    async fn wait_for_points(&self, ticket: &PointsTicket) -> Result<(), EngineError> {
+        let engine = Engine {
+            inner: Arc::clone(self.inner),
+        };
+        let made = loop {
+            if self.job.cancel.is_cancelled() {
+                engine.cancel_job(&ticket.job_id).await?;
+            }
+            let wait = engine.wait_job(&ticket.job_id);
+            if let Ok(made) = tokio::time::timeout(SAFETY_POLL, wait).await {
+                break made?;
+            }
+        };
+        if made.state == JobState::Succeeded && !self.job.cancel.is_cancelled() {
+            return Ok(());
+        }
+        Err(EngineError::PointsFailed(format!(
+            "nothing was rolled back, because the points of how things are now could not be made: {}",
+            made.error.unwrap_or_else(|| "cancelled".to_owned())
+        )))
+    }
+
+    /// Notes, durably, that volumes are about to be written: all of them, so that a crash leaves none out. What was remembered of
+    /// their changes is forgotten with it.
+    fn begin(&self, groups: &[Group<'_>]) -> Result<(), EngineError> {
+        self.inner.block_on(async {
+            let mut write = self.inner.catalogue.write().await?;
+            for group in groups {
+                write.put_rollbacks(&group.records).await?;
+            }
+            write.commit().await
+        })
+    }
+
+    /// Notes that a volume is as its point shows. When all disks of the point are, the next increment hangs on it.
+    pub(super) fn note_written(
+        &self,
+        record: &RollbackRecord,
+        disk: &DiskPlan,
+    ) -> Result<(), EngineError> {
+        let point = &disk.point;
+        let is_complete = {
+            let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+            applied.insert(record.source.volume.clone());
+            let mut disks = point.info.disks.iter();
+            disks.all(|disk| applied.contains(&disk.volume))
+        };
+        self.inner.block_on(async {
+            let mut write = self.inner.catalogue.write().await?;
+            write.put_rollbacks(std::slice::from_ref(record)).await?;
+            if is_complete {
+                let (resource, uuid) = (&point.info.resource.id, &point.info.snapshot_uuid);
+                let now_ms = self.inner.config.clock.now_ms();
+                write
+                    .set_head(&point.vault.id, resource, Some((uuid, now_ms)))
+                    .await?;
+            }
+            write.commit().await
+        })
+    }
+
+    /// Keeps some notes and removes others.
+    pub(super) fn note(
+        &self,
+        kept: &[RollbackRecord],
+        gone: &[RollbackRecord],
+    ) -> Result<(), EngineError> {
+        self.inner.block_on(async {
+            let mut write = self.inner.catalogue.write().await?;
+            write.put_rollbacks(kept).await?;
+            let volumes = gone.iter().map(|record| record.source.volume.as_str());
+            write.remove_rollbacks(volumes).await?;
+            write.commit().await
+        })
+    }
+}
+
+/// How volumes are, for people.
+fn tell(outcomes: &[(&DiskPlan, &Fate)]) -> String {
+    let texts: Vec<String> = outcomes
+        .iter()
+        .map(|(disk, fate)| {
+            let (volume, point) = (&disk.source.volume, &disk.point.info.id);
+            match fate {
+                Fate::Unchanged => format!("[{volume}] is unchanged"),
+                Fate::Applied(_) => format!("[{volume}] is as point {point} shows"),
+                Fate::Mixture => {
+                    format!("[{volume}] is a mixture and suspended until a point is applied to it")
+                }
+            }
+        })
+        .collect();
+    texts.join(", ")
+}

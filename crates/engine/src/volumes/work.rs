@@ -1,0 +1,107 @@
+//! What the jobs that write disks have in common.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use snapkeep_drivers::volume::VolumeError;
+use snapkeep_drivers::volume::write::{DiskContent, WriteProgress};
+use snapkeep_vault::CancelFlag;
+
+use crate::error::EngineError;
+use crate::jobs::{Outcome, RunningJob};
+use crate::model::JobProgress;
+
+/// Longest name of a volume or image, characters.
+const NAME_MAX_CHARS: usize = 255;
+
+/// The content of a disk, for a writer that is to stop when a job is cancelled: writers ask the content about every block.
+pub(super) struct Cancellable<'a> {
+    pub(super) content: &'a dyn DiskContent,
+    pub(super) cancel: &'a CancelFlag,
+    pub(super) progress: &'a WriteProgress,
+}
+
+impl Cancellable<'_> {
+    fn pass_on(&self) {
+        if self.cancel.is_cancelled() {
+            self.progress.cancel();
+        }
+    }
+}
+
+impl DiskContent for Cancellable<'_> {
+    fn size_bytes(&self) -> u64 {
+        self.content.size_bytes()
+    }
+
+    fn block_bytes(&self) -> u64 {
+        self.content.block_bytes()
+    }
+
+    fn is_hole(&self, block: u64) -> bool {
+        self.pass_on();
+        self.content.is_hole(block)
+    }
+
+    fn matches(&self, block: u64, data: &[u8]) -> bool {
+        self.pass_on();
+        self.content.matches(block, data)
+    }
+
+    fn read(&self, block: u64, buffer: &mut Vec<u8>) -> Result<(), VolumeError> {
+        self.pass_on();
+        self.content.read(block, buffer)
+    }
+}
+
+/// Lets a job tell how far its writer is.
+pub(super) fn show_progress(
+    job: &RunningJob,
+    phase: &'static str,
+    total_bytes: u64,
+    progress: &Arc<WriteProgress>,
+) {
+    let progress = Arc::clone(progress);
+    job.set_progress(Box::new(move || {
+        let counts = progress.counts();
+        JobProgress {
+            phase: phase.to_owned(),
+            bytes_done: counts.done_bytes.min(total_bytes),
+            bytes_total: total_bytes,
+            ..JobProgress::default()
+        }
+    }));
+}
+
+/// How a job ends whose work gave this.
+pub(super) fn outcome(job: &RunningJob, result: Result<Value, EngineError>) -> Outcome {
+    match (result, job.cancel_reason()) {
+        (Ok(report), _) => Outcome::success(Some(report)),
+        (Err(_), Some(reason)) => Outcome::cancelled(reason),
+        (Err(error), None) => Outcome::failure(error.to_string()),
+    }
+}
+
+/// What cannot be done, or could not be.
+pub(super) fn refused(resource: &str, reason: String) -> EngineError {
+    EngineError::ResourceRefused {
+        resource: resource.to_owned(),
+        reason,
+    }
+}
+
+/// A name that people gave to a volume or image, without blanks around it.
+pub(super) fn checked_name(what: &str, name: &str) -> Result<String, EngineError> {
+    let name = name.trim();
+    let refused = |reason: &str| Err(refused(what, reason.to_owned()));
+    if name.is_empty() {
+        return refused("a name is needed");
+    }
+    if name.chars().count() > NAME_MAX_CHARS {
+        return refused("the name is longer than 255 characters");
+    }
+    if name.chars().any(char::is_control) {
+        return refused("the name has control characters in it");
+    }
+    Ok(name.to_owned())
+}
