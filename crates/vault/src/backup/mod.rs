@@ -26,4 +26,4 @@ pub use source::{
     SourceError,
 };
 pub use tree_backup::{TreeBackupOptions, TreeBackupResult};
-pub use zeros::{ZERO_BLOB_BYTES, zero_blob_id};
+pub use zeros::{ZERO_BLOB_BYTES, is_zero, zero_blob_id};

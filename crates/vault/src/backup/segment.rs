@@ -85,15 +85,19 @@ impl Segment<'_> {
 
     fn drain_blocks(&mut self, size: usize, is_end: bool) -> Result<(), SinkClosed> {
         while self.end - self.start >= size {
-            let block = &self.bytes[self.start..self.start + size];
-            if has_zero_blobs(size) && is_zero(block) {
+            let is_hole = |block: &[u8]| has_zero_blobs(size) && is_zero(block);
+            let mut blocks = self.bytes[self.start..self.end].chunks_exact(size);
+            let data = blocks.by_ref().take_while(|block| !is_hole(block)).count();
+            if data == 0 {
                 self.add_zero_blocks(size, 1)?;
-            } else {
-                self.store_zero_blocks(size)?;
-                self.writer
-                    .store(&self.bytes[self.start..self.start + size])?;
+                self.start += size;
+                continue;
             }
-            self.start += size;
+            self.store_zero_blocks(size)?;
+            let end = self.start + data * size;
+            let blobs: Vec<&[u8]> = self.bytes[self.start..end].chunks_exact(size).collect();
+            self.writer.store_all(&blobs)?;
+            self.start = end;
         }
         if is_end {
             self.store_zero_blocks(size)?;
@@ -183,15 +187,17 @@ fn cut_by_content(
     is_end: bool,
 ) -> Result<usize, SinkClosed> {
     let chunks = FastCDC::new(data, CHUNK_MIN_BYTES, CHUNK_AVERAGE_BYTES, MAX_BLOB_BYTES);
+    let mut blobs = Vec::new();
     let mut stored = 0;
     for chunk in chunks {
         let end = chunk.offset + chunk.length;
         if end == data.len() && !is_end && chunk.length < MAX_BLOB_BYTES {
             break;
         }
-        writer.store(&data[chunk.offset..end])?;
+        blobs.push(&data[chunk.offset..end]);
         stored = end;
     }
+    writer.store_all(&blobs)?;
     Ok(stored)
 }
 

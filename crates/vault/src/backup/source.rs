@@ -88,7 +88,7 @@ pub trait SegmentSink {
 
     /// Appends blobs by reference, if the repository has them all: the bytes they stand for need not be read. Gives the number
     /// of bytes appended. None: one of them is not there, or what was delivered before does not end with a whole block; nothing was
-    /// appended, and the source has to deliver the bytes.
+    /// appended, and the source has to deliver the bytes. Room that was reserved before is no longer valid.
     fn adopt(&mut self, content: &[BlobId]) -> Result<Option<u64>, SinkClosed>;
 
     /// Ends the blob here; without effect for other chunkings than [`Chunking::Explicit`] and where nothing was written since the

@@ -51,10 +51,16 @@ pub(super) struct BlobWriter<'a> {
 impl BlobWriter<'_> {
     /// Appends `plain` as one blob.
     pub fn store(&mut self, plain: &[u8]) -> Result<(), SinkClosed> {
-        self.session.check()?;
-        let id = BlobId::of(plain);
-        self.store_hashed(id, plain)?;
-        self.append(id, plain.len() as u64, 1);
+        self.store_all(&[plain])
+    }
+
+    /// Appends blobs one after another; they are hashed side by side.
+    pub fn store_all(&mut self, blobs: &[&[u8]]) -> Result<(), SinkClosed> {
+        for (id, plain) in BlobId::of_all(blobs).into_iter().zip(blobs) {
+            self.session.check()?;
+            self.store_hashed(id, plain)?;
+            self.append(id, plain.len() as u64, 1);
+        }
         Ok(())
     }
 

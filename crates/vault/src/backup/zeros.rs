@@ -23,7 +23,7 @@ pub fn zero_blob_id() -> BlobId {
 }
 
 /// Whether all bytes are zero. Ends at the first 4 KiB that are not.
-pub(crate) fn is_zero(data: &[u8]) -> bool {
+pub fn is_zero(data: &[u8]) -> bool {
     const STEP: usize = 4096;
     data.first().is_none_or(|byte| *byte == 0)
         && data
