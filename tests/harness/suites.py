@@ -54,6 +54,7 @@ SUITES = (
     Suite("security", "credentials, roles and limits, TLS, failed attempts and the audit log", 600, ("binary",)),
     Suite("huawei", "Huawei CSS: the requests of the source document, the unmodified SDK, every row of the table of errors", 300, ("binary",)),
     Suite("alibaba", "Alibaba: automatic snapshots by schedule, the unmodified SDK, reference repositories", 300, ("binary", "restic")),
+    Suite("idc51", "51idc: the requests of the source document, its contradictions, chains, exports, tokens, events, every row of the table of errors", 600, ("binary",)),
     Suite("weaviate", "collections: the Python client's own backup tests, round trips to the last bit, increments, writers, cancels, kills", 600, ("binary", "weaviate-client")),
     Suite("curator", "elasticsearch-curator 8: snapshot, restore and delete_snapshots actions", 300, ("binary",)),
     Suite("restic", "interoperability with stock restic, both ways", 300, ("binary", "restic")),

@@ -9,6 +9,7 @@ pub mod alibaba;
 pub mod auth;
 pub mod elasticsearch;
 pub mod huawei_css;
+pub mod idc51;
 pub mod native;
 mod shared;
 pub mod weaviate;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::dialect::Dialect;
 use crate::elasticsearch::Shape;
+use crate::idc51::Fault;
 
 const JSON: &str = "application/json";
 /// What may be presented, as Elasticsearch lists it.
@@ -56,6 +57,7 @@ impl Refusal<'_> {
             Dialect::Grpc => grpc(reason),
             Dialect::Huawei => huawei(reason),
             Dialect::Alibaba => alibaba(reason),
+            Dialect::Idc51 => idc51(reason),
             Dialect::Native => native(reason),
         };
         if let Reason::TooMany(wait) = reason {
@@ -201,6 +203,32 @@ fn alibaba(reason: &Reason) -> Response {
         StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN),
         &value,
     )
+}
+
+/// In the words of its table. The SDKs fetch a new token when they see 401.
+fn idc51(reason: &Reason) -> Response {
+    let fault = match reason {
+        Reason::Missing | Reason::Wrong(_) | Reason::Stale => Fault::Unauthenticated,
+        Reason::TooMany(_) => Fault::TooMany,
+        Reason::TooLarge(_) => Fault::TooLarge,
+        Reason::Unavailable => Fault::Unavailable,
+    };
+    let hint = match fault {
+        Fault::Unauthenticated => {
+            "fetch a token: POST /v2/oauth2/token, grant_type=client_credentials"
+        }
+        _ => "",
+    };
+    let text = match reason {
+        Reason::Wrong(_) => "the token or credential is wrong or has expired".to_owned(),
+        other => message(other),
+    };
+    let mut response = fault.because(text).hint(hint).render();
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let scheme = "Bearer realm=\"snapkeep\"";
+        set(&mut response, header::WWW_AUTHENTICATE, scheme);
+    }
+    response
 }
 
 fn native(reason: &Reason) -> Response {
@@ -418,5 +446,23 @@ mod tests {
             text.contains("\"Code\":\"InvalidTimeStamp.Expired\""),
             "{text}"
         );
+    }
+
+    #[test]
+    fn idc51_answers_401_until_there_were_too_many_attempts() {
+        for (reason, status, code) in [
+            (Reason::Missing, 401, "1200"),
+            (Reason::Wrong(None), 401, "1200"),
+            (Reason::TooMany(Duration::from_secs(5)), 429, "2500"),
+            (Reason::Unavailable, 503, "5100"),
+        ] {
+            let (response, text) = answer(Dialect::Idc51, Shape::Es, &reason);
+            assert_eq!(response.status().as_u16(), status);
+            let challenge = response.headers().contains_key("www-authenticate");
+            assert_eq!(challenge, status == 401);
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(value["code"], code);
+            assert!(value["message"].is_string() && value["detail"].is_string());
+        }
     }
 }

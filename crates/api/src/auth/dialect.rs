@@ -15,6 +15,8 @@ pub(super) enum Dialect {
     Huawei,
     /// `/openapi`.
     Alibaba,
+    /// `/v2`.
+    Idc51,
     /// `/api/v1`, and the server's own paths.
     Native,
 }
@@ -31,6 +33,7 @@ impl Dialect {
             "v1" => Self::Weaviate,
             "v1.0" | "v2.0" | "v3" => Self::Huawei,
             "openapi" => Self::Alibaba,
+            "v2" => Self::Idc51,
             "api" if path == "/api/v1" || path.starts_with("/api/v1/") => Self::Native,
             "health" | "metrics" if path.len() == 1 + first.len() => Self::Native,
             _ => Self::Elasticsearch,
@@ -47,8 +50,14 @@ pub(super) fn is_open(method: &Method, path: &str) -> bool {
         | "/v1/.well-known/ready"
         | "/v1/.well-known/openid-configuration" => is_look,
         "/v3/auth/tokens" | "/grpc.health.v1.Health/Check" => *method == Method::POST,
-        _ => false,
+        _ => is_exchange(method, path),
     }
+}
+
+/// Where the credentials of a client stand in the header that otherwise says who calls. They may be of a kind that no other path
+/// takes there, so only the handler looks at them: looking twice would count as a failed attempt.
+pub(super) fn is_exchange(method: &Method, path: &str) -> bool {
+    *method == Method::POST && path.trim_end_matches('/') == "/v2/oauth2/token"
 }
 
 #[cfg(test)]
@@ -64,6 +73,8 @@ mod tests {
             ("/v1.0/p/clusters", Dialect::Huawei),
             ("/v3/projects", Dialect::Huawei),
             ("/openapi/instances/i/snapshots", Dialect::Alibaba),
+            ("/v2/zone/ac1/volume_snapshots", Dialect::Idc51),
+            ("/v2.0/p/clusters", Dialect::Huawei),
             ("/api/v1", Dialect::Native),
             ("/api/v1/jobs", Dialect::Native),
             ("/api/_doc/1", Dialect::Elasticsearch),
@@ -89,5 +100,8 @@ mod tests {
         assert!(!is_open(&Method::GET, "/v1/meta"));
         assert!(is_open(&Method::POST, "/v3/auth/tokens"));
         assert!(!is_open(&Method::GET, "/v3/auth/tokens"));
+        assert!(is_open(&Method::POST, "/v2/oauth2/token"));
+        assert!(!is_open(&Method::GET, "/v2/oauth2/token"));
+        assert!(!is_open(&Method::POST, "/v2/oauth2/tokens"));
     }
 }

@@ -13,13 +13,18 @@ pub fn segments(path: &str) -> Vec<String> {
 
 /// A parameter of a query, decoded; of several the first.
 pub fn parameter(query: &str, name: &str) -> Option<String> {
+    pairs(query).find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// The names and values of a query or form, decoded, in their order.
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     let decoded = |text: &str| {
         let spaced = text.replace('+', " ");
         percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
     };
-    query.split('&').find_map(|pair| {
+    query.split('&').map(move |pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(key) == name).then(|| decoded(value))
+        (decoded(key), decoded(value))
     })
 }
 
