@@ -148,7 +148,7 @@ mod tests {
             let script = folder.path().join("hook");
             fs::write(
                 &script,
-                "#!/bin/sh\necho \"$1\" >> \"$2/calls\"\nif [ \"$1\" = thaw ]; then test ! -e \"$2/stuck\"; fi\nif [ \"$1\" = freeze ]; then test ! -e \"$2/unwilling\"; fi\n",
+                "#!/bin/sh\necho \"$1\" >> \"$2/calls\"\ncase $1 in\nthaw) test ! -e \"$2/stuck\" ;;\nfreeze) test ! -e \"$2/unwilling\" ;;\nesac\n",
             )
             .unwrap();
             fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();

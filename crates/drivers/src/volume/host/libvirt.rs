@@ -35,6 +35,8 @@ const NOT_AT_ALL: u8 = 3;
 pub struct LibvirtHost {
     spec: LibvirtSpec,
     context: HostContext,
+    /// The program; another one in tests.
+    program: String,
     frozen: AtomicU8,
 }
 
@@ -44,6 +46,7 @@ impl LibvirtHost {
         Self {
             spec,
             context,
+            program: "virsh".into(),
             frozen: AtomicU8::new(NOT_KNOWN),
         }
     }
@@ -64,10 +67,16 @@ impl LibvirtHost {
         options: &[&str],
     ) -> Result<Output, VolumeError> {
         let uri = self.spec.uri.as_deref().unwrap_or(URI);
-        let mut argv: Vec<String> = ["virsh", "--quiet", "--connect", uri, command, "--domain"]
-            .map(str::to_owned)
-            .to_vec();
-        argv.push(self.spec.domain.clone());
+        let words = [
+            "--quiet",
+            "--connect",
+            uri,
+            command,
+            "--domain",
+            &self.spec.domain,
+        ];
+        let mut argv = vec![self.program.clone()];
+        argv.extend(words.map(str::to_owned));
         argv.extend(options.iter().map(ToString::to_string));
         let variables = [("LC_ALL", "C".to_owned())];
         run_program(&argv, &variables, VIRSH_TIMEOUT).map_err(|cause| match cause {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::net::UCred;
 use serde_json::{Value, json};
 
 use super::lines::{Lines, QmpError};
@@ -45,9 +46,9 @@ impl Qmp {
         Ok(qmp)
     }
 
-    /// The user that the process runs as.
-    pub fn peer_user(&self) -> Option<u32> {
-        self.lines.peer_user()
+    /// The process, and the user that it runs as.
+    pub fn peer(&self) -> Option<UCred> {
+        self.lines.peer()
     }
 
     /// Runs a command and returns what it answers.

@@ -1,10 +1,13 @@
 //! Stopping, starting and freezing a QEMU.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
 use serde_json::json;
 
 use super::agent::Agent;
@@ -107,22 +110,30 @@ impl QmpHost {
         qmp.wait_for_event("SHUTDOWN", timeout)
     }
 
-    fn wait_for_end(&self) -> Result<(), VolumeError> {
+    /// Waits until the process has ended, which is later than its socket is gone: it closes its images in between.
+    fn wait_for_end(&self, process: Option<OwnedFd>) -> Result<(), VolumeError> {
         let deadline = Instant::now() + PROCESS_TIMEOUT;
-        loop {
-            match self.connect() {
-                Err(cause) if cause.is_gone() => return Ok(()),
-                _ if Instant::now() >= deadline => {
-                    return Err(self.failed(
-                        "stop",
-                        format!(
-                            "it was told to quit {} s ago and still answers; stop it by hand",
-                            PROCESS_TIMEOUT.as_secs()
-                        ),
-                    ));
-                }
-                _ => thread::sleep(TICK),
+        let has_ended = || match &process {
+            Some(process) => {
+                let mut waiting = [PollFd::new(process, PollFlags::IN)];
+                poll(&mut waiting, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
             }
+            None => true,
+        };
+        loop {
+            if matches!(self.connect(), Err(cause) if cause.is_gone()) && has_ended() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(self.failed(
+                    "stop",
+                    format!(
+                        "it was told to quit {} s ago and still runs; stop it by hand",
+                        PROCESS_TIMEOUT.as_secs()
+                    ),
+                ));
+            }
+            thread::sleep(TICK);
         }
     }
 }
@@ -155,6 +166,10 @@ impl HostControl for QmpHost {
             Err(cause) if cause.is_gone() => return Ok(()),
             Err(cause) => return Err(self.while_doing("stop")(cause)),
         };
+        // None in another namespace of processes, or where it has just ended; then only its socket tells.
+        let process = qmp
+            .peer()
+            .and_then(|peer| pidfd_open(peer.pid, PidfdFlags::empty()).ok());
         // Never killed: `quit` stores the bitmaps and closes the images.
         let outcome = self
             .power_down(&mut qmp)
@@ -165,7 +180,7 @@ impl HostControl for QmpHost {
             Err(cause) => return Err(self.while_doing("stop")(cause)),
         }
         drop(qmp);
-        self.wait_for_end()
+        self.wait_for_end(process)
     }
 
     fn start(&self) -> Result<(), VolumeError> {

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::net::UCred;
 use serde_json::Value;
 
 use crate::volume::VolumeError;
@@ -111,11 +112,9 @@ impl Lines {
         })
     }
 
-    /// The user that the other side listens as.
-    pub fn peer_user(&self) -> Option<u32> {
-        rustix::net::sockopt::socket_peercred(&self.stream)
-            .ok()
-            .map(|credentials| credentials.uid.as_raw())
+    /// The process and the user that listen on the other side.
+    pub fn peer(&self) -> Option<UCred> {
+        rustix::net::sockopt::socket_peercred(&self.stream).ok()
     }
 
     /// Sends a value, after `prefix`.

@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::Uid;
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -231,8 +232,9 @@ fn usable_bitmap(request: &DiskRequest, node: &DiskNode) -> Result<String, Strin
 /// All that can be done before the moment: scratch files and the NBD server.
 fn prepare(plan: &Plan, nodes: &[DiskNode], qmp: &mut Qmp) -> Result<(), String> {
     let help = "set `scratch` to a folder that the user of QEMU can enter and write";
+    let user = qmp.peer().map(|peer| peer.uid);
     for (disk, node) in plan.disks.iter().zip(nodes) {
-        create_scratch(&disk.scratch, node.size_bytes, qmp.peer_user()).map_err(|cause| {
+        create_scratch(&disk.scratch, node.size_bytes, user).map_err(|cause| {
             format!(
                 "cannot create the file {}: {cause}; {help}",
                 disk.scratch.display()
@@ -261,7 +263,7 @@ fn prepare(plan: &Plan, nodes: &[DiskNode], qmp: &mut Qmp) -> Result<(), String>
 }
 
 /// A sparse file of the disk's size, of the user that QEMU runs as.
-fn create_scratch(path: &Path, size_bytes: u64, user: Option<u32>) -> std::io::Result<()> {
+fn create_scratch(path: &Path, size_bytes: u64, user: Option<Uid>) -> std::io::Result<()> {
     let file = File::options()
         .write(true)
         .create_new(true)
@@ -269,9 +271,9 @@ fn create_scratch(path: &Path, size_bytes: u64, user: Option<u32>) -> std::io::R
         .open(path)?;
     file.set_len(size_bytes)?;
     if let Some(user) = user
-        && user != rustix::process::geteuid().as_raw()
+        && user != rustix::process::geteuid()
     {
-        rustix::fs::fchown(&file, Some(rustix::fs::Uid::from_raw(user)), None)?;
+        rustix::fs::fchown(&file, Some(user), None)?;
     }
     Ok(())
 }

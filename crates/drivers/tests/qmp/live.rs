@@ -1,0 +1,434 @@
+//! Live captures: what is read is the moment of the capture, and nothing of it is left afterwards.
+
+use std::path::Path;
+
+use serde_json::json;
+use snapkeep_drivers::volume::host::{HostCapture, HostControl, recover_freezes};
+use snapkeep_drivers::volume::{
+    ChangeSource, Consistency, DiskCapture, DiskRequest, DiskToken, RangeSet,
+};
+
+use crate::daemon::{Daemon, MIB, create, has, run, source};
+
+const TOOLS: [&str; 3] = ["qemu-storage-daemon", "qemu-img", "qemu-io"];
+
+fn request(folder: &Path, disk: &str, token: Option<DiskToken>) -> DiskRequest {
+    DiskRequest {
+        source: source(folder, disk),
+        token,
+    }
+}
+
+fn taken(
+    host: &dyn HostControl,
+    requests: &[DiskRequest],
+    state: &Path,
+) -> Vec<Box<dyn DiskCapture>> {
+    match host.capture_disks(requests, state).unwrap() {
+        HostCapture::Taken(disks) => disks,
+        HostCapture::Unavailable { reason } => panic!("not captured: {reason}"),
+    }
+}
+
+fn one(host: &dyn HostControl, request: DiskRequest, state: &Path) -> Box<dyn DiskCapture> {
+    taken(host, &[request], state).remove(0)
+}
+
+fn unavailable(host: &dyn HostControl, requests: &[DiskRequest], state: &Path) -> String {
+    match host.capture_disks(requests, state).unwrap() {
+        HostCapture::Taken(_) => panic!("captured"),
+        HostCapture::Unavailable { reason } => reason,
+    }
+}
+
+fn byte(disk: &dyn DiskCapture, offset: u64) -> u8 {
+    let mut buffer = [0xEE; 4096];
+    disk.read_at(offset, &mut buffer).unwrap();
+    assert!(buffer.iter().all(|byte| *byte == buffer[0]));
+    buffer[0]
+}
+
+fn dirty(disk: &dyn DiskCapture) -> RangeSet {
+    let changes = disk.changes();
+    assert_eq!(changes.source, ChangeSource::Bitmap, "{:?}", changes.reason);
+    changes.ranges.clone().unwrap()
+}
+
+fn reason(disk: &dyn DiskCapture) -> String {
+    let changes = disk.changes();
+    assert_eq!(
+        (changes.source, &changes.ranges),
+        (ChangeSource::Scan, &None)
+    );
+    changes.reason.clone().unwrap()
+}
+
+fn records(state: &Path) -> usize {
+    std::fs::read_dir(state.join("hosts")).unwrap().count()
+}
+
+/// What is true of every kind of process.
+fn a_chain_of_captures(daemon: &Daemon, disk: &str) {
+    let folder = daemon.folder.clone();
+    let state = folder.join("state");
+    let host = daemon.host();
+    let before = daemon.nodes();
+    daemon.io(0, "write -P 1 0 8M");
+
+    let first = one(host.as_ref(), request(&folder, disk, None), &state);
+    assert!(reason(first.as_ref()).contains("no earlier capture"));
+    assert!(first.is_detached());
+    assert_eq!(first.consistency(), Consistency::Crash);
+    assert_eq!(first.size_bytes(), 64 * MIB);
+    daemon.io(0, "write -P 2 1M 1M");
+    daemon.io(0, "write -P 3 32M 64k");
+    assert_eq!(byte(first.as_ref(), MIB), 1);
+    assert_eq!(byte(first.as_ref(), 32 * MIB), 0);
+    let extents = first.extents(0..64 * MIB).unwrap();
+    assert_eq!(extents.first().unwrap().range.start, 0);
+    assert_eq!(extents.last().unwrap().range.end, 64 * MIB);
+    assert!(
+        extents
+            .windows(2)
+            .all(|pair| pair[0].range.end == pair[1].range.start)
+    );
+    let zero: u64 = extents
+        .iter()
+        .filter(|extent| extent.zero)
+        .map(|extent| extent.range.end - extent.range.start)
+        .sum();
+    assert!(zero >= 55 * MIB, "only {zero} bytes are known to be zeroes");
+    first.verify().unwrap();
+    let token = first.settle(Some("first")).unwrap().unwrap();
+    assert_eq!(token.snapshot, "first");
+    assert_eq!(daemon.nodes(), before);
+    assert_eq!(records(&state), 0);
+
+    // Only what was written since the moment, not since the settling.
+    let second = one(
+        host.as_ref(),
+        request(&folder, disk, Some(token.clone())),
+        &state,
+    );
+    let expected: RangeSet = [MIB..2 * MIB, 32 * MIB..32 * MIB + 65_536]
+        .into_iter()
+        .collect();
+    assert_eq!(dirty(second.as_ref()), expected);
+    assert_eq!(byte(second.as_ref(), MIB), 2);
+    daemon.io(0, "write -P 4 40M 64k");
+    // A snapshot that failed: the old generation takes over what the new one recorded.
+    assert!(second.settle(None).unwrap().is_none());
+    assert_eq!(daemon.nodes(), before);
+
+    let third = one(
+        host.as_ref(),
+        request(&folder, disk, Some(token.clone())),
+        &state,
+    );
+    let expected = expected.union(&[40 * MIB..40 * MIB + 65_536].into_iter().collect());
+    assert_eq!(dirty(third.as_ref()), expected);
+    // Dropped without settling, as on the way out of an error.
+    drop(third);
+    let fourth = one(host.as_ref(), request(&folder, disk, Some(token)), &state);
+    assert_eq!(dirty(fourth.as_ref()), expected);
+    let token = fourth.settle(Some("fourth")).unwrap().unwrap();
+    assert_eq!(daemon.bitmaps("d0").len(), 1);
+    let fifth = one(host.as_ref(), request(&folder, disk, Some(token)), &state);
+    assert!(dirty(fifth.as_ref()).is_empty());
+    drop(fifth);
+    assert_eq!(daemon.nodes(), before);
+    assert_eq!(records(&state), 0);
+    assert!(
+        std::fs::read_dir(state.join("scratch"))
+            .unwrap()
+            .next()
+            .is_none()
+    );
+}
+
+#[test]
+fn a_storage_daemon_is_captured_live_with_what_changed() {
+    if !has(&TOOLS) {
+        return;
+    }
+    for disk in ["a.qcow2", "a.raw"] {
+        let folder = tempfile::tempdir().unwrap();
+        create(folder.path(), disk, 64);
+        let daemon = Daemon::storage(folder.path(), &[disk]);
+        a_chain_of_captures(&daemon, disk);
+    }
+}
+
+#[test]
+fn a_machine_is_captured_live_with_what_changed() {
+    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+        return;
+    }
+    for disk in ["a.qcow2", "a.raw"] {
+        let folder = tempfile::tempdir().unwrap();
+        create(folder.path(), disk, 64);
+        let daemon = Daemon::machine(folder.path(), &[disk]);
+        a_chain_of_captures(&daemon, disk);
+        assert_eq!(daemon.qmp("query-status", json!({}))["status"], "running");
+    }
+}
+
+#[test]
+fn disks_are_captured_at_one_moment_and_settled_one_by_one() {
+    if !has(&TOOLS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "a.qcow2", 16);
+    create(folder, "b.raw", 8);
+    let daemon = Daemon::storage(folder, &["a.qcow2", "b.raw"]);
+    let state = folder.join("state");
+    let host = daemon.host();
+    let before = daemon.nodes();
+    let requests = [
+        request(folder, "b.raw", None),
+        request(folder, "a.qcow2", None),
+    ];
+    let mut disks = taken(host.as_ref(), &requests, &state);
+    daemon.io(0, "write -P 7 0 1M");
+    daemon.io(1, "write -P 8 0 1M");
+    let sizes: Vec<u64> = disks.iter().map(|disk| disk.size_bytes()).collect();
+    assert_eq!(sizes, [8 * MIB, 16 * MIB]);
+    let a = disks.pop().unwrap();
+    let b = disks.pop().unwrap();
+    let token = b.settle(Some("s")).unwrap().unwrap();
+    // The other one is untouched by that.
+    assert_eq!(byte(a.as_ref(), 0), 0);
+    assert_eq!(records(&state), 1);
+    drop(a);
+    assert_eq!(records(&state), 0);
+    assert_eq!(daemon.nodes(), before);
+    assert!(daemon.bitmaps("d0").is_empty());
+    let b = one(host.as_ref(), request(folder, "b.raw", Some(token)), &state);
+    assert_eq!(dirty(b.as_ref()).iter().next(), Some(0..MIB));
+}
+
+#[test]
+fn a_bitmap_survives_a_clean_end_and_not_a_kill() {
+    if !has(&TOOLS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "a.qcow2", 16);
+    let state = folder.join("state");
+    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    let capture = one(
+        daemon.host().as_ref(),
+        request(folder, "a.qcow2", None),
+        &state,
+    );
+    let token = capture.settle(Some("s1")).unwrap().unwrap();
+    daemon.io(0, "write -P 5 1M 64k");
+    daemon.host().stop().unwrap();
+
+    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    daemon.io(0, "write -P 6 3M 64k");
+    let capture = one(
+        daemon.host().as_ref(),
+        request(folder, "a.qcow2", Some(token)),
+        &state,
+    );
+    let expected: RangeSet = [MIB..MIB + 65_536, 3 * MIB..3 * MIB + 65_536]
+        .into_iter()
+        .collect();
+    assert_eq!(dirty(capture.as_ref()), expected);
+    let token = capture.settle(Some("s2")).unwrap().unwrap();
+    daemon.host().stop().unwrap();
+    // Opened and not closed: what is stored is not the truth any more.
+    let mut daemon = Daemon::storage(folder, &["a.qcow2"]);
+    daemon.kill();
+
+    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    let capture = one(
+        daemon.host().as_ref(),
+        request(folder, "a.qcow2", Some(token)),
+        &state,
+    );
+    assert!(
+        reason(capture.as_ref()).contains("inconsistent"),
+        "{}",
+        reason(capture.as_ref())
+    );
+    // With the next success the broken one goes.
+    capture.settle(Some("s3")).unwrap().unwrap();
+    assert_eq!(daemon.bitmaps("d0").len(), 1);
+    daemon.host().stop().unwrap();
+    let checked = run(
+        "qemu-img",
+        &["check", &folder.join("a.qcow2").display().to_string()],
+    );
+    assert!(checked.contains("No errors"), "{checked}");
+}
+
+#[test]
+fn a_raw_disk_whose_process_ended_is_read_whole_and_says_why() {
+    if !has(&TOOLS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "a.raw", 16);
+    let state = folder.join("state");
+    let daemon = Daemon::storage(folder, &["a.raw"]);
+    let capture = one(
+        daemon.host().as_ref(),
+        request(folder, "a.raw", None),
+        &state,
+    );
+    let token = capture.settle(Some("s1")).unwrap().unwrap();
+    daemon.host().stop().unwrap();
+    drop(daemon);
+    let daemon = Daemon::storage(folder, &["a.raw"]);
+    let capture = one(
+        daemon.host().as_ref(),
+        request(folder, "a.raw", Some(token)),
+        &state,
+    );
+    assert!(reason(capture.as_ref()).contains("cannot keep bitmaps"));
+}
+
+#[test]
+fn what_a_crash_of_ours_left_is_taken_down_at_start() {
+    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+        return;
+    }
+    for is_whole in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        create(folder, "a.qcow2", 16);
+        let state = folder.join("state");
+        let daemon = if is_whole {
+            Daemon::machine(folder, &["a.qcow2"])
+        } else {
+            Daemon::storage(folder, &["a.qcow2"])
+        };
+        let host = daemon.host();
+        let before = daemon.nodes();
+        let capture = one(host.as_ref(), request(folder, "a.qcow2", None), &state);
+        let token = capture.settle(Some("s1")).unwrap().unwrap();
+        daemon.io(0, "write -P 5 1M 64k");
+        let capture = one(
+            host.as_ref(),
+            request(folder, "a.qcow2", Some(token.clone())),
+            &state,
+        );
+        daemon.io(0, "write -P 6 3M 64k");
+        // While it lives, recovery leaves it alone.
+        assert!(recover_freezes(&state).unwrap().is_empty());
+        // A crash: the record stays without its lock, and nobody takes anything down.
+        let record = std::fs::read_dir(state.join("hosts"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let copy = folder.join("copy");
+        std::fs::create_dir_all(copy.join("hosts")).unwrap();
+        std::fs::copy(
+            &record,
+            copy.join("hosts").join(record.file_name().unwrap()),
+        )
+        .unwrap();
+        std::mem::forget(capture);
+        let recovered = recover_freezes(&copy).unwrap();
+        assert_eq!(recovered.len(), 1);
+        recovered[0].result.as_ref().unwrap();
+        assert_eq!(daemon.nodes(), before);
+        assert!(
+            std::fs::read_dir(state.join("scratch"))
+                .unwrap()
+                .next()
+                .is_none()
+        );
+
+        let capture = one(
+            host.as_ref(),
+            request(folder, "a.qcow2", Some(token)),
+            &state,
+        );
+        let expected: RangeSet = [MIB..MIB + 65_536, 3 * MIB..3 * MIB + 65_536]
+            .into_iter()
+            .collect();
+        assert_eq!(dirty(capture.as_ref()), expected);
+    }
+}
+
+#[test]
+fn a_full_scratch_folder_breaks_the_capture_and_not_the_machine() {
+    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "a.raw", 16);
+    let daemon = Daemon::machine(folder, &["a.raw"]);
+    daemon.io(0, "write -P 1 0 4M");
+    let state = folder.join("state");
+    let capture = one(
+        daemon.host().as_ref(),
+        request(folder, "a.raw", None),
+        &state,
+    );
+    // A scratch file that takes no writes stands for a disk that is full. Only root can make one; for others there is nothing to test.
+    let scratch = std::fs::read_dir(state.join("scratch"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "scratch")
+        })
+        .unwrap();
+    run("chattr", &["+i", &scratch.display().to_string()]);
+    let said = daemon.io(0, "write -P 2 0 64k");
+    run("chattr", &["-i", &scratch.display().to_string()]);
+    assert!(said.contains("wrote 65536/65536"), "{said}");
+    let mut buffer = [0; 4096];
+    let outcome = capture.read_at(0, &mut buffer);
+    assert!(outcome.is_err() || buffer == [1; 4096], "a torn read");
+    drop(capture);
+    assert!(daemon.io(0, "read -P 2 0 64k").contains("read 65536/65536"));
+}
+
+#[test]
+fn what_cannot_be_captured_says_why_and_leaves_nothing() {
+    if !has(&TOOLS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "a.qcow2", 16);
+    create(folder, "other.qcow2", 16);
+    let state = folder.join("state");
+    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    let before = daemon.nodes();
+    let host = daemon.host();
+    let unknown = [
+        request(folder, "a.qcow2", None),
+        request(folder, "other.qcow2", None),
+    ];
+    let text = unavailable(host.as_ref(), &unknown, &state);
+    assert!(
+        text.contains("no disk on") && text.contains("other.qcow2"),
+        "{text}"
+    );
+    // The moment fails for the second disk: the same one again.
+    let twice = [
+        request(folder, "a.qcow2", None),
+        request(folder, "a.qcow2", None),
+    ];
+    let text = unavailable(host.as_ref(), &twice, &state);
+    assert!(text.contains("transaction"), "{text}");
+    assert_eq!(daemon.nodes(), before);
+    assert!(daemon.bitmaps("d0").is_empty());
+    assert_eq!(records(&state), 0);
+    daemon.host().stop().unwrap();
+    let text = unavailable(host.as_ref(), &unknown[..1], &state);
+    assert!(text.contains("nothing runs"), "{text}");
+}
