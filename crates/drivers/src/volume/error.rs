@@ -76,7 +76,7 @@ pub enum VolumeError {
         #[source]
         cause: std::io::Error,
     },
-    /// The file system is full, a quota is used up, or files may not become that large. The disk is as it was.
+    /// The file system is full, a quota is used up, or files may not become that large.
     #[error(
         "cannot {operation} {}: {cause}; make room there (a rollback by swap needs a second copy of the disk where the \
          file system cannot clone; one in place does not), then try again",

@@ -92,6 +92,18 @@ pub fn write_disk(
     content: &dyn DiskContent,
     progress: &WriteProgress,
 ) -> Result<WrittenDisk, VolumeError> {
+    progress.add_total(content.size_bytes());
+    write_counted(path, format, checksum, content, progress)
+}
+
+/// As [`write_disk`] for a disk that is part of the total already.
+pub(super) fn write_counted(
+    path: &Path,
+    format: DiskFormat,
+    checksum: Checksum,
+    content: &dyn DiskContent,
+    progress: &WriteProgress,
+) -> Result<WrittenDisk, VolumeError> {
     let staged = StagedFile::begin(path)?;
     let (file, temporary) = (staged.file(), staged.temporary());
     let virtual_size_bytes = format.virtual_size_bytes(content.size_bytes());

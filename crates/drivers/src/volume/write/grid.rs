@@ -94,6 +94,14 @@ impl<'a> Grid<'a> {
         (0..grid.units()).filter(move |unit| !grid.is_hole(*unit))
     }
 
+    /// How much is not known to be zeros, in bytes: the most that a file with holes takes.
+    pub(super) fn data_bytes(&self) -> u64 {
+        self.data_units()
+            .map(|unit| self.range(unit))
+            .map(|range| range.end - range.start)
+            .sum()
+    }
+
     /// All bytes of `unit`.
     pub(super) fn read(&self, unit: u64) -> Result<Vec<u8>, VolumeError> {
         let range = self.range(unit);

@@ -24,7 +24,7 @@ mod rollback;
 mod sink;
 mod staged;
 #[cfg(test)]
-mod testing;
+pub(in crate::volume) mod testing;
 #[cfg(test)]
 mod tests;
 mod vmdk;

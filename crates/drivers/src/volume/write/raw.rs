@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::VolumeError;
 use super::grid::{Grid, zero_runs};
 use super::sink::Sink;
-use super::staged::failed;
+use super::staged::{ensure_room, failed};
 use super::{Checksum, DiskContent, WriteProgress, parallel};
 
 /// Zeros are looked for in pages of this size: the block of most file systems.
@@ -21,7 +21,7 @@ pub(super) fn write(
     progress: &WriteProgress,
 ) -> Result<Option<String>, VolumeError> {
     let grid = Grid::new(content, 1)?;
-    progress.add_total(grid.size_bytes);
+    ensure_room(file, path, grid.data_bytes())?;
     file.set_len(grid.size_bytes)
         .map_err(failed("set the size of", path))?;
     let mut sink = Sink::new(file, path, 0, checksum);

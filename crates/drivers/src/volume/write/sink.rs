@@ -51,7 +51,11 @@ impl<'a> Sink<'a> {
     }
 
     /// Adds zeros that are left out of the file: its length has to be set to cover them.
-    pub(super) fn skip_zeros(&mut self, bytes: u64, progress: &WriteProgress) -> Result<(), VolumeError> {
+    pub(super) fn skip_zeros(
+        &mut self,
+        bytes: u64,
+        progress: &WriteProgress,
+    ) -> Result<(), VolumeError> {
         if self.hash.is_none() {
             self.written += bytes;
             return Ok(());

@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::fstatvfs;
+
 use super::super::VolumeError;
 
 /// Ending of the names of what is not complete yet.
@@ -134,7 +136,7 @@ impl StagedFolder {
     }
 
     /// Where files are to be written.
-    pub(super) fn path(&self) -> &Path {
+    pub(super) fn temporary(&self) -> &Path {
         &self.temporary
     }
 
@@ -156,6 +158,24 @@ impl Drop for StagedFolder {
             tracing::warn!(path = %self.temporary.display(), %error, "cannot remove an unfinished folder");
         }
     }
+}
+
+/// Refuses what would not fit before a file system is filled up on which others depend. `file` is on it.
+pub(super) fn ensure_room(file: &File, path: &Path, bytes: u64) -> Result<(), VolumeError> {
+    let found = fstatvfs(file).map_err(VolumeError::io("ask for the room at", path))?;
+    // Some file systems do not tell and answer zeros.
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    if found.f_blocks == 0 || bytes <= free {
+        return Ok(());
+    }
+    Err(VolumeError::NoSpace {
+        operation: "write".into(),
+        path: path.to_path_buf(),
+        cause: io::Error::new(
+            io::ErrorKind::StorageFull,
+            format!("up to {bytes} bytes are needed and {free} are free"),
+        ),
+    })
 }
 
 /// For `map_err`: a failed write, told as lack of room where it is that.
@@ -214,7 +234,7 @@ mod tests {
         fs::create_dir(&leftover).unwrap();
         fs::write(leftover.join("disk-0.qcow2"), "half").unwrap();
         let staged = StagedFolder::begin(&image).unwrap();
-        fs::write(staged.path().join("image.json"), "{}").unwrap();
+        fs::write(staged.temporary().join("image.json"), "{}").unwrap();
         staged.commit().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(fs::read_dir(&image).unwrap().count(), 1);

@@ -1,4 +1,4 @@
-//! What the tests of writers share: contents by chance, QEMU's programs, file systems in files.
+//! What the tests of writers and captures share: contents by chance, QEMU's programs, file systems in files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,17 +70,20 @@ pub(super) fn bytes_of(pieces: &[(usize, Filling)]) -> Vec<u8> {
 
 /// A disk by chance, in blocks of a size by chance.
 pub(super) fn disks(scale: usize) -> impl Strategy<Value = MemoryDisk> {
-    (pieces(scale), prop_oneof![Just(4096), Just(65_536), Just(262_144)])
+    (
+        pieces(scale),
+        prop_oneof![Just(4096), Just(65_536), Just(262_144)],
+    )
         .prop_map(|(pieces, block_bytes)| MemoryDisk::new(bytes_of(&pieces), block_bytes))
 }
 
 /// Tells on the test's output why a part of it was left out.
-pub(super) fn left_out(why: &str) {
+pub(in crate::volume) fn left_out(why: &str) {
     eprintln!("NOT RUN: {why}");
 }
 
 /// The program, when it is installed; else tells so.
-pub(super) fn program(name: &str) -> Option<()> {
+pub(in crate::volume) fn program(name: &str) -> Option<()> {
     let found = std::env::var_os("PATH")
         .into_iter()
         .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
@@ -93,7 +96,7 @@ pub(super) fn program(name: &str) -> Option<()> {
 }
 
 /// Runs a program that must succeed.
-pub(super) fn run(program: &str, arguments: &[&str]) -> String {
+pub(in crate::volume) fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     let said = format!(
         "{}{}",
@@ -111,7 +114,15 @@ pub(super) fn assert_qemu_reads(path: &Path, format: &str, expected: &[u8]) {
     let out = path.with_extension("converted");
     run(
         "qemu-img",
-        &["convert", "-f", format, "-O", "raw", name, out.to_str().unwrap()],
+        &[
+            "convert",
+            "-f",
+            format,
+            "-O",
+            "raw",
+            name,
+            out.to_str().unwrap(),
+        ],
     );
     let mut padded = expected.to_vec();
     padded.resize(expected.len().next_multiple_of(512), 0);
@@ -120,13 +131,13 @@ pub(super) fn assert_qemu_reads(path: &Path, format: &str, expected: &[u8]) {
 }
 
 /// A file system in a file, mounted as long as this lives.
-pub(super) struct Mounted {
+pub(in crate::volume) struct Mounted {
     folder: tempfile::TempDir,
 }
 
 impl Mounted {
     /// Makes and mounts it; tells why when it cannot.
-    pub(super) fn new(kind: &str, size_mib: u64) -> Option<Self> {
+    pub(in crate::volume) fn new(kind: &str, size_mib: u64) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("image");
         let point = folder.path().join("mnt");
@@ -161,7 +172,7 @@ impl Mounted {
         mounted.then_some(Self { folder })
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    pub(in crate::volume) fn path(&self) -> PathBuf {
         self.folder.path().join("mnt")
     }
 }
@@ -173,12 +184,12 @@ impl Drop for Mounted {
 }
 
 /// A loop device over a file, as long as this lives.
-pub(super) struct LoopDevice {
-    pub(super) path: PathBuf,
+pub(in crate::volume) struct LoopDevice {
+    pub(in crate::volume) path: PathBuf,
 }
 
 impl LoopDevice {
-    pub(super) fn new(image: &Path) -> Option<Self> {
+    pub(in crate::volume) fn new(image: &Path) -> Option<Self> {
         let output = Command::new("losetup")
             .args(["-f", "--show"])
             .arg(image)

@@ -37,7 +37,6 @@ pub(super) fn write(
     progress: &WriteProgress,
 ) -> Result<(), VolumeError> {
     let grid = Grid::new(content, GRAIN_BYTES)?;
-    progress.add_total(grid.size_bytes);
     let mut writer = Writer::begin(sink, name, grid.size_bytes)?;
     let mut gone_through = 0;
     parallel::ordered(
@@ -108,7 +107,14 @@ struct Writer<'a, 'f> {
 impl<'a, 'f> Writer<'a, 'f> {
     fn begin(sink: &'a mut Sink<'f>, name: &str, size_bytes: u64) -> Result<Self, VolumeError> {
         let capacity_sectors = virtual_bytes(size_bytes) / SECTOR_BYTES;
-        let tables = capacity_sectors.div_ceil(GRAIN_SECTORS * TABLE_GRAINS).max(1);
+        // A capacity of nothing marks a file that only describes others.
+        if capacity_sectors == 0 {
+            return Err(VolumeError::Unsupported {
+                what: "a VMDK file for a disk without bytes".into(),
+                hint: "use qcow2 or raw".into(),
+            });
+        }
+        let tables = capacity_sectors.div_ceil(GRAIN_SECTORS * TABLE_GRAINS);
         // Offsets have 32 bits; a disk of that many tables could not be written either.
         if tables > u64::from(u32::MAX) / GRAIN_SECTORS {
             return Err(too_large());
@@ -120,12 +126,16 @@ impl<'a, 'f> Writer<'a, 'f> {
             table_index: 0,
             directory: vec![0; tables as usize],
         };
-        writer.sink.write(&header(capacity_sectors, DIRECTORY_AT_END))?;
+        writer
+            .sink
+            .write(&header(capacity_sectors, DIRECTORY_AT_END))?;
         let mut descriptor = descriptor(name, capacity_sectors);
         descriptor.resize((DESCRIPTOR_SECTORS * SECTOR_BYTES) as usize, 0);
         writer.sink.write(&descriptor)?;
         let rest = OVERHEAD_SECTORS - 1 - DESCRIPTOR_SECTORS;
-        writer.sink.write(&vec![0; (rest * SECTOR_BYTES) as usize])?;
+        writer
+            .sink
+            .write(&vec![0; (rest * SECTOR_BYTES) as usize])?;
         Ok(writer)
     }
 

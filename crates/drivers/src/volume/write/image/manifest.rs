@@ -111,6 +111,9 @@ mod tests {
         assert_eq!(manifest.disks[0].format, "qcow2");
         assert_eq!(manifest.disks[0].virtual_size_bytes, 1_073_741_824);
         let again = serde_json::to_string(&manifest).unwrap();
-        assert_eq!(serde_json::from_str::<ImageManifest>(&again).unwrap(), manifest);
+        assert_eq!(
+            serde_json::from_str::<ImageManifest>(&again).unwrap(),
+            manifest
+        );
     }
 }

@@ -8,7 +8,5 @@ mod tar;
 mod tests;
 mod write;
 
-pub use manifest::{
-    ImageDisk, ImageDiskRecord, ImageFile, ImageLayout, ImageManifest, ImageSpec,
-};
+pub use manifest::{ImageDisk, ImageDiskRecord, ImageFile, ImageLayout, ImageManifest, ImageSpec};
 pub use write::{read_images, write_image};

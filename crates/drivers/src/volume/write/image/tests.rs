@@ -58,10 +58,15 @@ fn a_folder_has_the_disks_in_order_with_their_checksums() {
         },
     ] {
         let layout = ImageLayout::Folder { disks: format };
-        let manifest =
-            write_image(&images, &spec(&first, &second), layout, &WriteProgress::new()).unwrap();
+        let manifest = write_image(
+            &images,
+            &spec(&first, &second),
+            layout,
+            &WriteProgress::new(),
+        )
+        .unwrap();
         let image = images.join("img-abc1234");
-        assert_eq!(read_images(&images).unwrap(), [manifest.clone()]);
+        assert_eq!(read_images(&images).unwrap(), std::slice::from_ref(&manifest));
         assert_eq!(fs::read_dir(&image).unwrap().count(), 3);
         for (record, disk) in manifest.disks.iter().zip([&first, &second]) {
             let file = image.join(&record.file);
@@ -123,7 +128,10 @@ fn an_ova_is_descriptor_checksums_and_disks_in_this_order() {
         assert!(ovf.contains(&format!("ovf:capacity=\"{}\"", record.virtual_size_bytes)));
     }
     if program("xmllint").is_some() {
-        run("xmllint", &["--noout", out.join("img-abc1234.ovf").to_str().unwrap()]);
+        run(
+            "xmllint",
+            &["--noout", out.join("img-abc1234.ovf").to_str().unwrap()],
+        );
     }
     if program("qemu-img").is_some() {
         for (record, disk) in manifest.disks.iter().zip([&first, &second]) {

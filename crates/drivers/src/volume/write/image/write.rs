@@ -5,9 +5,10 @@ use std::io;
 use std::path::Path;
 
 use super::super::super::VolumeError;
+use super::super::disk::write_counted;
 use super::super::sink::write_small_file;
 use super::super::staged::StagedFolder;
-use super::super::{Checksum, DiskFormat, WriteProgress, write_disk};
+use super::super::{Checksum, DiskFormat, WriteProgress};
 use super::manifest::{ImageDiskRecord, ImageLayout, ImageManifest, ImageSpec, VERSION};
 use super::ova;
 
@@ -39,11 +40,17 @@ pub fn write_image(
             hint: "choose another id, or remove that image".into(),
         });
     }
+    progress.add_total(
+        spec.disks
+            .iter()
+            .map(|disk| disk.content.size_bytes())
+            .sum(),
+    );
     let staged = StagedFolder::begin(&path)?;
     let (disks, archive) = match layout {
-        ImageLayout::Folder { disks } => (write_disks(staged.path(), spec, disks, progress)?, None),
+        ImageLayout::Folder { disks } => (write_disks(staged.temporary(), spec, disks, progress)?, None),
         ImageLayout::Ova => {
-            let (disks, archive) = ova::write(staged.path(), spec, progress)?;
+            let (disks, archive) = ova::write(staged.temporary(), spec, progress)?;
             (disks, Some(archive))
         }
     };
@@ -61,9 +68,10 @@ pub fn write_image(
         archive,
         disks,
     };
-    let record = staged.path().join(MANIFEST);
-    let mut text = serde_json::to_vec_pretty(&manifest)
-        .map_err(|error| VolumeError::io("describe the image in", &record)(io::Error::from(error)))?;
+    let record = staged.temporary().join(MANIFEST);
+    let mut text = serde_json::to_vec_pretty(&manifest).map_err(|error| {
+        VolumeError::io("describe the image in", &record)(io::Error::from(error))
+    })?;
     text.push(b'\n');
     write_small_file(&record, &text)?;
     staged.commit()?;
@@ -130,7 +138,7 @@ fn write_disks(
     let mut records = Vec::new();
     for (number, disk) in spec.disks.iter().enumerate() {
         let file = format!("disk-{number}.{}", format.extension());
-        let written = write_disk(
+        let written = write_counted(
             &folder.join(&file),
             format,
             Checksum::Sha256,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::super::super::VolumeError;
 use super::super::grid::Grid;
-use super::super::staged::failed;
+use super::super::staged::{ensure_room, failed};
 use super::super::{Compression, DiskContent, WriteProgress, parallel};
 use super::clusters::{Piece, Unit, prepare};
 use super::header::Header;
@@ -31,7 +31,9 @@ pub(in super::super) fn write(
     progress: &WriteProgress,
 ) -> Result<u64, VolumeError> {
     let grid = Grid::new(content, CLUSTER_BYTES)?;
-    progress.add_total(grid.size_bytes);
+    if compression == Compression::None {
+        ensure_room(file, path, grid.data_bytes())?;
+    }
     let mut writer = Writer::new(file, path, grid.size_bytes)?;
     let mut gone_through = 0;
     parallel::ordered(
@@ -127,8 +129,7 @@ impl<'a> Writer<'a> {
                     self.write_at(offset, data)?;
                     let last_byte = offset + data.len() as u64 - 1;
                     let further_sectors = last_byte / SECTOR_BYTES - offset / SECTOR_BYTES;
-                    let entry =
-                        COMPRESSED | (further_sectors << COMPRESSED_SECTORS_SHIFT) | offset;
+                    let entry = COMPRESSED | (further_sectors << COMPRESSED_SECTORS_SHIFT) | offset;
                     self.set_entry(first + (*start as u64 >> CLUSTER_BITS), entry)?;
                 }
             }
@@ -181,7 +182,9 @@ impl<'a> Writer<'a> {
 
     fn close_settled_counts(&mut self) -> Result<(), VolumeError> {
         loop {
-            let changing = self.packed.map_or(self.next, |offset| offset >> CLUSTER_BITS);
+            let changing = self
+                .packed
+                .map_or(self.next, |offset| offset >> CLUSTER_BITS);
             if !self.refcounts.is_settled_before(changing.min(self.next)) {
                 return Ok(());
             }

@@ -103,8 +103,8 @@ impl Differences<'_> {
 
     fn apply_stride(&self, stride: u64, buffers: &mut Buffers) -> Result<(), VolumeError> {
         let blocks = stride_blocks(&self.grid, stride);
-        let covered = self.grid.block_range(blocks.start).start
-            ..self.grid.block_range(blocks.end - 1).end;
+        let covered =
+            self.grid.block_range(blocks.start).start..self.grid.block_range(blocks.end - 1).end;
         let zeros = self.old.zeros(covered.clone());
         let mut at = blocks.start;
         while at < blocks.end {
@@ -147,9 +147,14 @@ impl Differences<'_> {
         }
     }
 
-    fn run(&self, plan: Plan, blocks: Range<u64>, buffers: &mut Buffers) -> Result<(), VolumeError> {
-        let range = self.grid.block_range(blocks.start).start
-            ..self.grid.block_range(blocks.end - 1).end;
+    fn run(
+        &self,
+        plan: Plan,
+        blocks: Range<u64>,
+        buffers: &mut Buffers,
+    ) -> Result<(), VolumeError> {
+        let range =
+            self.grid.block_range(blocks.start).start..self.grid.block_range(blocks.end - 1).end;
         match plan {
             Plan::Leave => Ok(()),
             Plan::Copy => {
@@ -168,12 +173,14 @@ impl Differences<'_> {
                 self.progress.add_compared(range.end - range.start);
                 for block in blocks {
                     let within = self.grid.block_range(block);
-                    let old = &buffers.old
-                        [(within.start - range.start) as usize..(within.end - range.start) as usize];
+                    let old = &buffers.old[(within.start - range.start) as usize
+                        ..(within.end - range.start) as usize];
                     if !self.grid.content().matches(block, old) {
                         self.write_block(block, buffers)?;
                     } else if self.new_is_empty {
-                        push(&mut buffers.pending, within.start, old, |pending| self.flush(pending))?;
+                        push(&mut buffers.pending, within.start, old, |pending| {
+                            self.flush(pending)
+                        })?;
                     }
                 }
                 Ok(())

@@ -15,6 +15,7 @@ use super::super::WriteProgress;
 use super::super::grid::Grid;
 use super::super::staged::failed;
 use super::differences::{Differences, Marks, verify};
+use super::lock::keep_qemu_out;
 use super::nbd::NbdTarget;
 use super::target::{FileTarget, Target};
 
@@ -30,6 +31,7 @@ pub(super) fn write_file(
         .write(true)
         .open(path)
         .map_err(VolumeError::io("open for writing", path))?;
+    keep_qemu_out(&file, path);
     let old_bytes = file
         .metadata()
         .map_err(VolumeError::io("look at", path))?
@@ -55,6 +57,7 @@ pub(super) fn write_device(
     progress: &WriteProgress,
 ) -> Result<Option<String>, VolumeError> {
     let mut device = open_device(source, path)?;
+    keep_qemu_out(&device, path);
     let device_bytes = device
         .seek(SeekFrom::End(0))
         .map_err(VolumeError::io("learn the size of", path))?;
@@ -73,7 +76,14 @@ pub(super) fn write_nbd(
 ) -> Result<Option<String>, VolumeError> {
     let target = NbdTarget::connect(location)?;
     let note = check_size(location, target.size_bytes(), grid.size_bytes)?;
-    write(&target, Path::new(location), grid, changed, progress, || Ok(()))?;
+    write(
+        &target,
+        Path::new(location),
+        grid,
+        changed,
+        progress,
+        || Ok(()),
+    )?;
     Ok(note)
 }
 

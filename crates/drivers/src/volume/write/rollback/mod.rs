@@ -3,6 +3,7 @@
 mod attributes;
 mod differences;
 mod in_place;
+mod lock;
 mod nbd;
 mod report;
 mod swap;

@@ -107,10 +107,17 @@ pub fn roll_back(
             );
         }
         (Kind::Device(path), _) => {
-            notes.extend(in_place::write_device(target, path, grid, changed, progress)?);
+            notes.extend(in_place::write_device(
+                target, path, grid, changed, progress,
+            )?);
         }
         (Kind::Nbd, _) => {
-            notes.extend(in_place::write_nbd(&target.location, grid, changed, progress)?);
+            notes.extend(in_place::write_nbd(
+                &target.location,
+                grid,
+                changed,
+                progress,
+            )?);
         }
     }
     let after = progress.counts();

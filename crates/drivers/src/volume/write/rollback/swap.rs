@@ -9,10 +9,11 @@ use rustix::fs::ioctl_ficlone;
 use super::super::super::{RangeSet, VolumeError};
 use super::super::grid::Grid;
 use super::super::qcow2;
-use super::super::staged::{StagedFile, failed};
+use super::super::staged::{StagedFile, ensure_room, failed};
 use super::super::{Compression, WriteProgress};
 use super::attributes;
 use super::differences::Differences;
+use super::lock::keep_qemu_out;
 use super::target::FileTarget;
 
 /// Swaps the raw file at `path`. Returns whether the new file began as a clone.
@@ -40,6 +41,7 @@ pub(super) fn swap_raw(
     if !cloned {
         new.set_len(0)
             .map_err(failed("empty", staged.temporary()))?;
+        ensure_room(new, staged.temporary(), grid.data_bytes())?;
     }
     new.set_len(grid.size_bytes)
         .map_err(failed("set the size of", staged.temporary()))?;
@@ -82,7 +84,10 @@ pub(super) fn swap_qcow2(
 
 fn open_old(path: &Path) -> Result<Option<File>, VolumeError> {
     match File::open(path) {
-        Ok(file) => Ok(Some(file)),
+        Ok(file) => {
+            keep_qemu_out(&file, path);
+            Ok(Some(file))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(VolumeError::io("open", path)(error)),
     }
