@@ -4,15 +4,15 @@ use clap::{Parser, Subcommand};
 
 use crate::client::ConnectArgs;
 use crate::commands::{
-    audit, check, completions, config, credential, job, key, mount, policy, prune, repo, restore,
-    snapshot,
+    audit, check, completions, config, credential, instance, job, key, mount, policy, prune, repo,
+    restore, snapshot, volume,
 };
 use crate::demo::DemoArgs;
 use crate::serve::ServeArgs;
 
-/// Snapshots of search indices and vector collections in restic repositories.
+/// Snapshots of search indices, vector collections and disks in restic repositories.
 ///
-/// A server (`snapkeep serve`) speaks the snapshot APIs of Elasticsearch, OpenSearch, Weaviate, Huawei CSS and Alibaba. The other
+/// A server (`snapkeep serve`) speaks the snapshot APIs of Elasticsearch, OpenSearch, Weaviate, Huawei CSS, Alibaba and 51idc. The other
 /// commands drive it, or, with --data-dir and no server running, do the same work themselves.
 #[derive(Debug, Parser)]
 #[command(name = "snapkeep", version, propagate_version = true, max_term_width = 110, after_help = AFTER_HELP, arg_required_else_help = true)]
@@ -33,11 +33,12 @@ Examples:
   snapkeep repo add my_backup --location my_backup     Register a repository
   snapkeep snapshot create my_backup nightly-1         Take a snapshot of all indices
   snapkeep restore my_backup nightly-1                 Bring them back
+  snapkeep volume snapshot vol-abc1234                 Take a snapshot of a disk
   snapkeep policy add nightly --repository my_backup --daily 01:30 --max-age 30d
 
 Exit codes:
     0  done                                      4  damage found
-    1  failed                                    5  no such repository, snapshot, policy or job
+    1  failed                                    5  no such repository, snapshot, volume, policy or job
     2  mistake in the command or configuration   6  no server, or the data folder is in use
     3  partly done                             130  cancelled";
 
@@ -64,6 +65,12 @@ pub enum Command {
     Snapshot(snapshot::SnapshotCommand),
     /// Restore indices from a snapshot.
     Restore(restore::RestoreArgs),
+    /// Snapshot disks, roll them back, export them, attach them without restoring.
+    #[command(subcommand)]
+    Volume(volume::VolumeCommand),
+    /// Bring disks together with the host that uses them; snapshot them at one moment, make images.
+    #[command(subcommand)]
+    Instance(instance::InstanceCommand),
     /// Show what is in a snapshot as a folder, without restoring it.
     Mount(mount::MountArgs),
     /// Take snapshots by themselves, and remove old ones: make, list, run and preview policies.

@@ -57,6 +57,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Repo(command) => commands::repo::run(command, connect).await,
         Command::Snapshot(command) => commands::snapshot::run(command, connect).await,
         Command::Restore(arguments) => commands::restore::run(arguments, connect).await,
+        Command::Volume(command) => commands::volume::run(command, connect).await,
+        Command::Instance(command) => commands::instance::run(command, connect).await,
         Command::Mount(arguments) => commands::mount::run(arguments, connect).await,
         Command::Policy(command) => commands::policy::run(command, connect).await,
         Command::Check(arguments) => commands::check::run(arguments, connect).await,

@@ -176,6 +176,11 @@ impl From<engine::JobInfo> for Job {
             engine::JobKind::Clone => JobKind::Clone,
             engine::JobKind::Check => JobKind::Check,
             engine::JobKind::Prune => JobKind::Prune,
+            engine::JobKind::VolumeSnapshot => JobKind::VolumeSnapshot,
+            engine::JobKind::VolumeDelete => JobKind::VolumeDelete,
+            engine::JobKind::VolumeApply => JobKind::VolumeApply,
+            engine::JobKind::VolumeCreate => JobKind::VolumeCreate,
+            engine::JobKind::ImageCapture => JobKind::ImageCapture,
         };
         let state = match job.state {
             engine::JobState::Queued => JobState::Queued,
@@ -198,6 +203,7 @@ impl From<engine::JobInfo> for Job {
             kind,
             repository: job.repository,
             subject: job.subject,
+            resources: job.resources,
             state,
             created_ms: job.created_ms,
             started_ms: job.started_ms,

@@ -1,4 +1,4 @@
-//! The native API under `/api/v1`: repositories, snapshots, restores, policies, checks, keys and jobs, with progress, cancel and a stream of events.
+//! The native API under `/api/v1`: repositories, snapshots, restores, volumes, policies, checks, keys and jobs, with progress, cancel and a stream of events.
 //!
 //! Described by an OpenAPI document that is generated from the handlers and served at `/api/v1/openapi.json`. Long work answers 202 with
 //! a job at once; `GET /jobs/{id}` tells how far it is. Errors are `{"error": {"code", "message", "hint"}}`. The command line uses this API and [`types`].
@@ -18,6 +18,7 @@ mod restores;
 mod router;
 mod snapshots;
 pub mod types;
+pub mod volumes;
 
 pub use problem::Refusal;
 pub use router::{NativeState, openapi, router};

@@ -142,6 +142,38 @@ fn classify(error: &EngineError) -> (StatusCode, &'static str, Option<&'static s
         ),
         E::LockShortened { .. } => (StatusCode::CONFLICT, "lock_shortened", None),
         E::LockRefused { .. } => (StatusCode::CONFLICT, "lock_refused", None),
+        E::VolumeMissing { .. } => (StatusCode::NOT_FOUND, "volume_missing", None),
+        E::InstanceMissing { .. } => (StatusCode::NOT_FOUND, "instance_missing", None),
+        E::PointMissing { .. } => (
+            StatusCode::NOT_FOUND,
+            "volume_snapshot_missing",
+            Some("list what is there: snapkeep volume snapshots"),
+        ),
+        E::PointPending { .. } => (
+            StatusCode::CONFLICT,
+            "volume_snapshot_pending",
+            Some("see how far it is: snapkeep job ls --running"),
+        ),
+        E::PointUnusable { .. } => (StatusCode::CONFLICT, "volume_snapshot_unusable", None),
+        E::PointInUse { .. } => (
+            StatusCode::CONFLICT,
+            "volume_snapshot_in_use",
+            Some("see what runs: snapkeep job ls --running"),
+        ),
+        E::ResourceBusy { .. } => (
+            StatusCode::CONFLICT,
+            "resource_busy",
+            Some("see what runs: snapkeep job ls --running"),
+        ),
+        E::VolumeInUse { .. } => (StatusCode::CONFLICT, "volume_in_use", None),
+        E::VolumeSuspended { .. } => (StatusCode::CONFLICT, "volume_suspended", None),
+        E::VolumeUnreadable { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "volume_unreadable", None)
+        }
+        E::ResourceRefused { .. } | E::ResourceRepeated { .. } | E::NothingNamed { .. } => {
+            (StatusCode::BAD_REQUEST, "resource_refused", None)
+        }
+        E::WrongResourceKind { .. } => (StatusCode::BAD_REQUEST, "wrong_resource_kind", None),
         E::PolicyMissing { .. } => (
             StatusCode::NOT_FOUND,
             "policy_missing",

@@ -14,6 +14,7 @@ use super::problem::Refusal;
 use super::types::Server;
 use super::{
     credentials, events, jobs, keys, maintenance, policies, repositories, restores, snapshots,
+    volumes,
 };
 
 /// What the handlers need.
@@ -29,10 +30,12 @@ pub struct NativeState {
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Snapkeep", description = "Repositories, snapshots, restores, policies, checks, keys and jobs of a Snapkeep server.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    info(title = "Snapkeep", description = "Repositories, snapshots, restores, volumes, policies, checks, keys and jobs of a Snapkeep server.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     tags(
         (name = "repositories", description = "Where snapshots are kept"),
         (name = "snapshots", description = "Indices at one moment"),
+        (name = "volumes", description = "Disks, and the instances they belong to"),
+        (name = "volume snapshots", description = "Disks at one moment, and what is made of them"),
         (name = "policies", description = "What is snapshotted when, and how long it is kept"),
         (name = "keys", description = "Passwords of a repository"),
         (name = "credentials", description = "Who may do what, and who did what"),
@@ -81,6 +84,20 @@ fn parts() -> (Router<NativeState>, utoipa::openapi::OpenApi) {
         .routes(routes!(snapshots::status))
         .routes(routes!(snapshots::clone))
         .routes(routes!(restores::restore))
+        .routes(routes!(volumes::list_volumes, volumes::add_volume))
+        .routes(routes!(volumes::get_volume, volumes::remove_volume))
+        .routes(routes!(volumes::list_instances, volumes::add_instance))
+        .routes(routes!(volumes::get_instance, volumes::remove_instance))
+        .routes(routes!(volumes::list_snapshots, volumes::create_snapshots))
+        .routes(routes!(
+            volumes::get_snapshot,
+            volumes::rename_snapshot,
+            volumes::delete_snapshot
+        ))
+        .routes(routes!(volumes::apply_snapshot))
+        .routes(routes!(volumes::create_volume))
+        .routes(routes!(volumes::capture_image))
+        .routes(routes!(volumes::list_images))
         .routes(routes!(policies::lock))
         .routes(routes!(policies::list))
         .routes(routes!(policies::get, policies::put, policies::remove))

@@ -432,6 +432,35 @@ pub enum JobKind {
     Check,
     /// Reclaims space.
     Prune,
+    /// Takes snapshots of volumes and instances.
+    VolumeSnapshot,
+    /// Deletes snapshots of volumes and instances.
+    VolumeDelete,
+    /// Rolls volumes back.
+    VolumeApply,
+    /// Makes a volume from a snapshot.
+    VolumeCreate,
+    /// Makes an image from a snapshot of an instance.
+    ImageCapture,
+}
+
+impl JobKind {
+    /// The word used on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Restore => "restore",
+            Self::Delete => "delete",
+            Self::Clone => "clone",
+            Self::Check => "check",
+            Self::Prune => "prune",
+            Self::VolumeSnapshot => "volume_snapshot",
+            Self::VolumeDelete => "volume_delete",
+            Self::VolumeApply => "volume_apply",
+            Self::VolumeCreate => "volume_create",
+            Self::ImageCapture => "image_capture",
+        }
+    }
 }
 
 /// Where a job stands.
@@ -487,6 +516,9 @@ pub struct Job {
     pub repository: String,
     /// What it works on, usually the name of a snapshot.
     pub subject: String,
+    /// Ids of what it makes, removes or writes to: snapshots of volumes, volumes, images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// Where it stands.
     pub state: JobState,
     /// Accepted, milliseconds since 1970.

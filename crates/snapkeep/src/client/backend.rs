@@ -110,14 +110,8 @@ impl Client {
         path: &[&str],
         query: &[(&str, String)],
     ) -> Result<T, Failure> {
-        let mut target = target(path);
-        for (position, (name, value)) in query.iter().enumerate() {
-            target.push(if position == 0 { '?' } else { '&' });
-            target.push_str(name);
-            target.push('=');
-            target.extend(utf8_percent_encode(value, PATH_SEGMENT));
-        }
-        self.exchange(Method::GET, target, None::<&()>).await
+        self.exchange(Method::GET, with_query(path, query), None::<&()>)
+            .await
     }
 
     /// POST with a body.
@@ -132,6 +126,16 @@ impl Client {
     /// DELETE.
     pub async fn delete(&self, path: &[&str]) -> Result<(), Failure> {
         self.call(Method::DELETE, path, None::<&()>).await
+    }
+
+    /// DELETE with parameters, where it is a job.
+    pub async fn delete_with<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        self.exchange(Method::DELETE, with_query(path, query), None::<&()>)
+            .await
     }
 
     /// Ends; work in this process is finished first.
@@ -196,6 +200,17 @@ fn target(path: &[&str]) -> String {
     for segment in path {
         target.push('/');
         target.extend(utf8_percent_encode(segment, PATH_SEGMENT));
+    }
+    target
+}
+
+fn with_query(path: &[&str], query: &[(&str, String)]) -> String {
+    let mut target = target(path);
+    for (position, (name, value)) in query.iter().enumerate() {
+        target.push(if position == 0 { '?' } else { '&' });
+        target.push_str(name);
+        target.push('=');
+        target.extend(utf8_percent_encode(value, PATH_SEGMENT));
     }
     target
 }

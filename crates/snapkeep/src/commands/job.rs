@@ -78,10 +78,9 @@ fn list(found: &Jobs) -> String {
             (Some(start), Some(end)) => duration_ms(end - start),
             _ => job.progress.phase.clone(),
         };
-        let kind = format!("{:?}", job.kind).to_lowercase();
         [
             job.id.clone(),
-            kind,
+            job.kind.as_str().to_owned(),
             job.repository.clone(),
             job.subject.clone(),
             word(job.state).to_owned(),
@@ -107,9 +106,12 @@ fn list(found: &Jobs) -> String {
 pub fn details(job: &Job) -> String {
     let mut lines = vec![
         format!("job       {}", job.id),
-        format!("kind      {}", format!("{:?}", job.kind).to_lowercase()),
+        format!("kind      {}", job.kind.as_str()),
     ];
     lines.push(format!("on        {} {}", job.repository, job.subject));
+    if !job.resources.is_empty() {
+        lines.push(format!("concerns  {}", job.resources.join(", ")));
+    }
     lines.push(format!("state     {}", word(job.state)));
     lines.push(format!("accepted  {}", time(job.created_ms)));
     if let (Some(start), Some(end)) = (job.started_ms, job.finished_ms) {

@@ -8,6 +8,7 @@ mod load;
 mod reference;
 mod settings;
 mod values;
+mod volumes;
 
 pub use load::{ConfigError, Overrides, load};
 pub use reference::{markdown_reference, toml_template};

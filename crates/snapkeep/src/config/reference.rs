@@ -18,6 +18,12 @@ pub fn markdown_reference() -> String {
     let mut text = String::from(INTRODUCTION);
     for section in Settings::META.fields {
         let FieldKind::Nested { meta } = section.kind else {
+            let _ = write!(
+                text,
+                "\n## `[[{}]]`\n\nIn the file only.\n\n{}\n",
+                section.name,
+                paragraph(section)
+            );
             continue;
         };
         let _ = write!(

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use confique::Config;
+use snapkeep_engine::MAX_CHAIN;
 
 use super::values::{
-    ByteRate, ByteSize, LogFormat, Seconds, ShapeName, are_uuids, is_bucket, is_filter,
+    ByteRate, ByteSize, LogFormat, Seconds, ShapeName, are_uuids, are_zones, is_bucket, is_filter,
     is_instance, is_time_zone, is_version, not_empty, parse_list, parse_paths, parse_words,
 };
+use super::volumes::{InstanceList, VolumeList};
 
 /// All settings of a Snapkeep server.
 ///
@@ -43,6 +45,10 @@ pub struct Settings {
     #[config(nested)]
     pub alibaba: AlibabaSettings,
 
+    /// Zones and tokens of the 51idc dialect.
+    #[config(nested)]
+    pub idc51: Idc51Settings,
+
     /// Who may reach the server, and what is noted of it.
     #[config(nested)]
     pub security: SecuritySettings,
@@ -55,9 +61,60 @@ pub struct Settings {
     #[config(nested)]
     pub weaviate: WeaviateSettings,
 
+    /// Disks: where they are found, where their snapshots, new volumes and images go.
+    #[config(nested)]
+    pub volumes: VolumesSettings,
+
+    /// A disk, once for each. Files in `volumes.folder` and disks added with `snapkeep volume add` need no such entry.
+    /// Keys: `path` (an absolute path of a raw or qcow2 file or a block device, or an NBD URI), and optionally `id` (`vol-` and letters
+    /// and digits), `name`, `format` (`raw`, `block`, `qcow2`, `nbd`; otherwise found out), `allow_inconsistent` (snapshot it even while it is
+    /// written to and no consistent view can be had; default false), `rollback` (`swap` for regular files, `in_place` for all; default
+    /// what suits the disk).
+    #[config(default = [])]
+    pub volume: VolumeList,
+
+    /// An instance, once for each: disks that belong together and the host that uses them. Keys: `name`, `volumes` (ids or names, the boot
+    /// disk first), and optionally `id` (`i-` and letters and digits), `description`, `driver` (`none`, `hooks`, `qmp`, `libvirt`) with its
+    /// settings beside: see docs/volumes.md.
+    #[config(default = [])]
+    pub instance: InstanceList,
+
     /// What is written to standard error.
     #[config(nested)]
     pub log: LogSettings,
+}
+
+/// `[volumes]`.
+#[derive(Debug, Clone, Config)]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
+pub struct VolumesSettings {
+    /// Folder whose raw and qcow2 files are volumes, without being declared: `vol-abc1234.raw` keeps that id, any other name becomes the
+    /// name of the volume. New volumes are made there. Looked through at the start and whenever something is asked for that is not known.
+    /// Unset: `volumes` below the data folder.
+    #[config(env = "SNAPKEEP_VOLUMES_FOLDER")]
+    pub folder: Option<PathBuf>,
+
+    /// Folder whose files `i-….toml` are instances: the keys of `[[instance]]`, without `id`. Unset: `instances` below the data folder;
+    /// `instances` in `volumes.folder` is looked through too.
+    #[config(env = "SNAPKEEP_VOLUMES_INSTANCES")]
+    pub instances: Option<PathBuf>,
+
+    /// Folder that images are made in. Unset: `images` below the data folder.
+    #[config(env = "SNAPKEEP_VOLUMES_IMAGES")]
+    pub images: Option<PathBuf>,
+
+    /// The repository that snapshots of volumes go to for which none is named; made below the first repository root when it is first
+    /// needed, or registered beforehand.
+    #[config(default = "volumes", env = "SNAPKEEP_VOLUMES_REPOSITORY", validate = not_empty)]
+    pub repository: String,
+
+    /// Longest chain of a full snapshot and its increments, which is what lists show and what `cascade` deletes. The next snapshot begins
+    /// a new one. Every snapshot can be restored by itself all the same. 1: all are full.
+    #[config(default = 30, env = "SNAPKEEP_VOLUMES_MAX_CHAIN", validate((1..=MAX_CHAIN).contains(max_chain), "must be 1 to 1000"))]
+    pub max_chain: usize,
 }
 
 /// `[server]`.
@@ -202,6 +259,28 @@ pub struct AlibabaSettings {
     /// Zone of the region, in which schedules are meant and snapshots are named: an offset such as `+08:00`, or an IANA name.
     #[config(default = "+08:00", env = "SNAPKEEP_ALIBABA_TIME_ZONE", validate = is_time_zone)]
     pub time_zone: String,
+}
+
+/// `[idc51]`.
+#[derive(Debug, Clone, Config)]
+#[config(
+    layer_attr(derive(Debug, Clone)),
+    layer_attr(serde(deny_unknown_fields))
+)]
+pub struct Idc51Settings {
+    /// Zones that paths may name (`/v2/zone/ac1/…`); calls that name another answer 404. Empty: every well-formed one. A credential that is limited
+    /// to projects is limited to the zones of these names. In the environment: separated by commas.
+    #[config(default = [], env = "SNAPKEEP_IDC51_ZONES", parse_env = parse_words, validate = are_zones)]
+    pub zones: Vec<String>,
+
+    /// Refuse calls that leave out `snapshot_name`, `image_name` or `volume_name`, which the documentation calls required. Otherwise a name is made
+    /// of the time.
+    #[config(default = false, env = "SNAPKEEP_IDC51_REQUIRE_NAMES")]
+    pub require_names: bool,
+
+    /// How long a token of `POST /v2/oauth2/token` is good.
+    #[config(default = "2h", env = "SNAPKEEP_IDC51_TOKEN_LIFE")]
+    pub token_life: Seconds,
 }
 
 /// `[security]`.

@@ -232,6 +232,17 @@ pub fn are_uuids(ids: &impl AsRef<[String]>) -> Result<(), String> {
     }
 }
 
+/// Whether all of `zones` can be zones of the 51idc dialect.
+pub fn are_zones(zones: &impl AsRef<[String]>) -> Result<(), String> {
+    let is_wrong = |zone: &&String| !snapkeep_api::idc51::is_zone(zone);
+    match zones.as_ref().iter().find(is_wrong) {
+        None => Ok(()),
+        Some(zone) => Err(format!(
+            "`{zone}` is no zone; a zone has up to 64 letters, digits, `-` and `_`, such as ac1"
+        )),
+    }
+}
+
 /// Whether `text` can be the name of a bucket.
 pub fn is_bucket(text: &impl AsRef<str>) -> Result<(), String> {
     snapkeep_api::huawei_css::check_bucket(text.as_ref()).map_err(|error| error.detail)

@@ -1,7 +1,10 @@
 //! Requests over HTTP, each shown as the curl line that does the same.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::Value;
+use snapkeep_api::native::types::JobState;
 
 use super::story::Story;
 use crate::exit::Failure;
@@ -94,6 +97,25 @@ impl<'a> DemoClient<'a> {
         let response = self.http.get(&url).send().await.map_err(Failure::failed)?;
         let status = response.status().as_u16();
         Ok((status, response.json().await.map_err(Failure::failed)?))
+    }
+
+    /// Shows how a job is followed, and waits until it has succeeded.
+    pub async fn finished(&self, accepted: &Value) -> Result<Value, Failure> {
+        let id = accepted["id"].as_str().unwrap_or_default();
+        let path = format!("/api/v1/jobs/{id}");
+        self.show_only(Method::GET, &path, None);
+        loop {
+            let job = self.quietly(Method::GET, &path, None).await?;
+            let state: JobState =
+                serde_json::from_value(job["state"].clone()).map_err(Failure::failed)?;
+            match state {
+                JobState::Succeeded => return Ok(job),
+                state if state.is_finished() => {
+                    return Err(Failure::failed(format!("the job did not succeed: {job}")));
+                }
+                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
     }
 
     async fn transfer(

@@ -2,11 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use snapkeep_api::native::types::JobState;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::client::DemoClient;
@@ -14,6 +12,7 @@ use super::corpus::{Change, Corpus, bulk_body};
 use super::proof;
 use super::restic::Restic;
 use super::story::Story;
+use super::volume;
 use crate::exit::{Exit, Failure};
 use crate::output::{bytes, print_line, program};
 use crate::serve::{Server, SettingsArgs, install_logging};
@@ -28,7 +27,8 @@ const BULK_BATCH: usize = 1_000;
 #[command(after_help = "\
 Serves on 127.0.0.1:9250 (a free port when that is taken) from a temporary folder that is removed
 at the end: documents into an index, a repository, a snapshot, 1 % changed, a second snapshot, the
-index deleted, restored, and every document compared.
+index deleted, restored, and every document compared. Then a disk: snapshot, change, increment,
+rollback, and its hash compared.
 
 Examples:
   snapkeep demo            And keep serving, to try more by hand; Ctrl-C ends
@@ -123,9 +123,10 @@ async fn tell(server: &Server, folder: &Path, exit: bool) -> Result<(), Failure>
     restore_earlier(&client, &story, &before).await?;
     check(&client, &story).await?;
     stock_restic(&client, &story, server.data_dir(), folder).await?;
+    let disk = volume::tell(&client, &story, server.data_dir()).await?;
 
     story.say(&format!(
-        "\nDone: {} documents were lost, restored and compared one by one; all are back.",
+        "\nDone: {} documents were lost, restored and compared one by one; all are back. So is every byte of a disk.",
         after.documents.len()
     ));
     if exit {
@@ -134,7 +135,7 @@ async fn tell(server: &Server, folder: &Path, exit: bool) -> Result<(), Failure>
             "Try next:\n  {program} demo           the same, and it keeps serving\n  {program} serve          your own data, kept in ./snapkeep-data"
         ));
     } else {
-        what_next(&story, &base, server.data_dir());
+        what_next(&story, &base, server.data_dir(), &disk);
     }
     Ok(())
 }
@@ -340,31 +341,17 @@ async fn check(client: &DemoClient<'_>, story: &Story) -> Result<(), Failure> {
             Some(json!({"read_data": "all"})),
         )
         .await?;
-    let path = format!(
-        "/api/v1/jobs/{}",
-        accepted["id"].as_str().unwrap_or_default()
-    );
-    client.show_only(Method::GET, &path, None);
-    loop {
-        let job = client.quietly(Method::GET, &path, None).await?;
-        let state: JobState =
-            serde_json::from_value(job["state"].clone()).map_err(Failure::failed)?;
-        if !state.is_finished() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        }
-        story.answer(&json!({"state": job["state"], "result": job["result"]}).to_string());
-        let damage = job["result"]["problem_count"] != json!(0);
-        if state != JobState::Succeeded || damage {
-            return Err(Failure::new(
-                Exit::Damaged,
-                "damaged",
-                format!("the check found damage: {job}"),
-            ));
-        }
-        story.proved("everything that the snapshots need is there and unharmed");
-        return Ok(());
+    let job = client.finished(&accepted).await?;
+    story.answer(&json!({"state": job["state"], "result": job["result"]}).to_string());
+    if job["result"]["problem_count"] != json!(0) {
+        return Err(Failure::new(
+            Exit::Damaged,
+            "damaged",
+            format!("the check found damage: {job}"),
+        ));
     }
+    story.proved("everything that the snapshots need is there and unharmed");
+    Ok(())
 }
 
 async fn stock_restic(
@@ -401,7 +388,7 @@ async fn stock_restic(
     Ok(())
 }
 
-fn what_next(story: &Story, base: &str, data_dir: &Path) {
+fn what_next(story: &Story, base: &str, data_dir: &Path, disk: &str) {
     let (program, data_dir) = (program(), data_dir.display());
     story.say(&format!(
         r#"
@@ -411,6 +398,7 @@ Try next:
   curl '{base}/_snapshot/my_backup/_all?pretty'
   {program} snapshot ls my_backup --server {base}
   eval "$({program} repo env my_backup --data-dir {data_dir})"; restic snapshots
+  {program} volume serve {disk} --data-dir {data_dir}          the disk over NBD, without restoring it
   {program} serve          and your own data, kept in ./snapkeep-data"#
     ));
 }

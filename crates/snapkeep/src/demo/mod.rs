@@ -6,5 +6,6 @@ mod corpus;
 mod proof;
 mod restic;
 mod story;
+mod volume;
 
 pub use command::{DemoArgs, run};

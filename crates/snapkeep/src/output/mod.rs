@@ -6,3 +6,4 @@ mod progress;
 
 pub use format::{bytes, duration_ms, program, time};
 pub use print::{Output, print_line, table};
+pub use progress::Transfer;

@@ -6,7 +6,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use snapkeep_api::native::types::Job;
 
-use super::progress::Progress;
+use super::progress::{Progress, Transfer};
 use crate::exit::Failure;
 
 /// How to print.
@@ -39,6 +39,11 @@ impl Output {
     /// A bar for a job; invisible with `--json`, `--quiet` or where standard error is no terminal.
     pub fn progress(&self, job: &Job) -> Progress {
         Progress::new(job, self.json || self.quiet)
+    }
+
+    /// A bar for work in this process, under the same conditions.
+    pub fn transfer(&self, what: &str) -> Transfer {
+        Transfer::new(what, self.json || self.quiet)
     }
 
     /// Prints a failure to standard error: text, or the native API's error document.

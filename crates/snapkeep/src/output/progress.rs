@@ -18,12 +18,7 @@ const WITHOUT_TOTAL: &str = "{prefix} {spinner} {elapsed}  {msg}";
 impl Progress {
     /// A bar on standard error; indicatif hides it where that is no terminal.
     pub fn new(job: &Job, hidden: bool) -> Self {
-        let bar = ProgressBar::no_length();
-        bar.set_draw_target(if hidden {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr_with_hz(10)
-        });
+        let bar = new_bar(hidden);
         let verb = match job.kind {
             JobKind::Snapshot => "snapshot",
             JobKind::Restore => "restore",
@@ -31,6 +26,11 @@ impl Progress {
             JobKind::Clone => "clone",
             JobKind::Check => "check",
             JobKind::Prune => "prune",
+            JobKind::VolumeSnapshot => "snapshot",
+            JobKind::VolumeDelete => "delete",
+            JobKind::VolumeApply => "roll back",
+            JobKind::VolumeCreate => "create volume",
+            JobKind::ImageCapture => "capture image",
         };
         bar.set_prefix(format!("{verb} {}", job.subject).trim_end().to_owned());
         set_style(&bar, WITHOUT_TOTAL);
@@ -65,6 +65,50 @@ impl Progress {
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Shows how far work in this process is.
+#[derive(Debug)]
+pub struct Transfer {
+    bar: ProgressBar,
+}
+
+impl Transfer {
+    /// A bar on standard error.
+    pub fn new(what: &str, hidden: bool) -> Self {
+        let bar = new_bar(hidden);
+        bar.set_prefix(what.to_owned());
+        set_style(&bar, WITHOUT_TOTAL);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar }
+    }
+
+    /// Shows that so many bytes are done; a total of 0 is not known.
+    pub fn update(&self, done: u64, total: u64) {
+        if total == 0 {
+            return;
+        }
+        if self.bar.length().is_none() {
+            set_style(&self.bar, WITH_TOTAL);
+        }
+        self.bar.set_length(total.max(done));
+        self.bar.set_position(done);
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn new_bar(hidden: bool) -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    bar.set_draw_target(if hidden {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr_with_hz(10)
+    });
+    bar
 }
 
 fn set_style(bar: &ProgressBar, template: &str) {

@@ -1,7 +1,7 @@
 //! Everything a process works with: store, engine and the router over them. The server puts listeners in front;
 //! offline commands call the router directly.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use snapkeep_api::auth::{Gate, without_credentials};
 use snapkeep_api::elasticsearch::{ApiState, ElasticsearchConfig, Shape};
 use snapkeep_api::native::{self, NativeState};
 use snapkeep_drivers::StoreDriver;
-use snapkeep_engine::{Engine, EngineConfig};
+use snapkeep_engine::{Engine, EngineConfig, VolumesConfig};
 use snapkeep_store::{Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -102,7 +102,7 @@ impl App {
         let mut config = dialect(settings, self.store.uuid());
         config.address = address.to_owned();
         config.max_body_bytes = usize::try_from(settings.server.max_body.0).unwrap_or(usize::MAX);
-        let clouds = clouds::router(&self.engine, &self.store, settings, &config);
+        let clouds = clouds::router(&self.engine, &self.store, settings, &config, &self.shutdown);
         let elasticsearch = snapkeep_api::elasticsearch::router(ApiState::new(
             self.engine.clone(),
             self.store.clone(),
@@ -197,6 +197,27 @@ fn engine_config(dir: &DataDir, settings: &Settings) -> EngineConfig {
     config.restore_bytes_per_sec = settings.repositories.max_restore_bytes_per_sec.0;
     config.memory_limit_bytes = settings.engine.memory_limit.0;
     config.workers = settings.engine.workers;
+    config.volumes = volumes_config(&config.data_dir, settings);
+    config
+}
+
+fn volumes_config(data_dir: &Path, settings: &Settings) -> VolumesConfig {
+    let given = &settings.volumes;
+    let mut config = VolumesConfig::new(data_dir);
+    let folders = [
+        (&mut config.folder, &given.folder),
+        (&mut config.instances_folder, &given.instances),
+        (&mut config.images_folder, &given.images),
+    ];
+    for (folder, given) in folders {
+        if let Some(given) = given {
+            *folder = absolute(given.clone());
+        }
+    }
+    config.repository = given.repository.clone();
+    config.max_chain = given.max_chain;
+    config.volumes = settings.volume.0.clone();
+    config.instances = settings.instance.0.clone();
     config
 }
 

@@ -4,20 +4,12 @@ mod filesystem;
 mod inodes;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use fuser::{Config, MountOption, SessionACL};
 use serde_json::json;
-use snapkeep_api::native::types::{Repository as Registered, Snapshot};
-use snapkeep_vault::storage::{ObjectStorage, Storage};
-use snapkeep_vault::{
-    BlobCache, Password, Repository, RepositoryLock, RepositoryOptions, SnapshotId,
-};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Session;
-use super::repo::ResticAccess;
-use super::snapshot::word;
+use super::{Session, opened};
 use crate::client::ConnectArgs;
 use crate::exit::{Exit, Failure};
 use filesystem::SnapshotFilesystem;
@@ -66,14 +58,21 @@ pub async fn run(arguments: MountArgs, connect: &ConnectArgs) -> Result<Exit, Fa
     let mut interrupt = signal(SignalKind::interrupt())?;
     let session = Session::open(connect).await?;
     let output = session.output;
-    let found = find(&arguments, connect, &session).await;
-    let (access, snapshot) = session.end(found).await?;
+    let found = opened::find(
+        &arguments.repository,
+        &arguments.snapshot,
+        connect,
+        &session,
+    );
+    let found = found.await;
+    let found = session.end(found).await?;
     crate::serve::logging::install(crate::config::LogFormat::Text, "warn")?;
 
     let place = arguments.dir.clone();
     let runtime = tokio::runtime::Handle::current();
     let opened = tokio::task::spawn_blocking(move || {
-        let (filesystem, lock) = open(&access, &snapshot, arguments.cache * MIB, runtime)?;
+        let opened = opened::open(&found, arguments.cache * MIB, runtime)?;
+        let filesystem = SnapshotFilesystem::new(opened.cache, opened.tree, opened.time);
         let mut config = Config::default();
         config.mount_options = vec![
             MountOption::RO,
@@ -96,7 +95,7 @@ pub async fn run(arguments: MountArgs, connect: &ConnectArgs) -> Result<Exit, Fa
             )
             .hint("FUSE is needed: as root /dev/fuse, otherwise the program fusermount3 (Debian: apt-get install fuse3)")
         })?;
-        Ok::<_, Failure>((mounted, lock))
+        Ok::<_, Failure>((mounted, opened.lock))
     });
     let (mounted, lock) = opened.await.map_err(Failure::failed)??;
     output.show(&json!({"mounted": place}), |_| {
@@ -134,49 +133,6 @@ fn check_mount_point(dir: &Path) -> Result<(), Failure> {
         Failure::usage(format!("the folder {} {problem}", dir.display()))
             .hint("name an existing empty folder"),
     )
-}
-
-/// Where the repository is, and which of its snapshots is meant.
-async fn find(
-    arguments: &MountArgs,
-    connect: &ConnectArgs,
-    session: &Session,
-) -> Result<(ResticAccess, SnapshotId), Failure> {
-    let name = &arguments.repository;
-    let repository: Registered = session.client.get(&["repositories", name]).await?;
-    let path = ["repositories", name, "snapshots", &arguments.snapshot];
-    let snapshot: Snapshot = session.client.get(&path).await?;
-    let unfinished = || {
-        Failure::failed(format!(
-            "nothing of snapshot {} is stored: it is {}",
-            snapshot.name,
-            word(snapshot.state)
-        ))
-    };
-    let id = snapshot.restic_id.as_ref().ok_or_else(unfinished)?;
-    let id = id.parse().map_err(Failure::failed)?;
-    Ok((ResticAccess::read(&repository, connect)?, id))
-}
-
-/// Opens the repository on its own, beside whatever server uses it.
-fn open(
-    access: &ResticAccess,
-    snapshot: &SnapshotId,
-    cache_bytes: u64,
-    runtime: tokio::runtime::Handle,
-) -> Result<(SnapshotFilesystem, RepositoryLock), Failure> {
-    let storage =
-        ObjectStorage::local(Path::new(&access.location), runtime).map_err(Failure::failed)?;
-    let storage: Arc<dyn Storage> = Arc::new(storage);
-    let password = Password::new(access.password.as_bytes());
-    let repository = Repository::open(storage, &password, &RepositoryOptions::default())
-        .map_err(Failure::failed)?;
-    let lock = repository.lock(false).map_err(Failure::failed)?;
-    let file = repository
-        .read_snapshot(snapshot)
-        .map_err(Failure::failed)?;
-    let cache = BlobCache::new(repository, cache_bytes);
-    Ok((SnapshotFilesystem::new(cache, file.tree, file.time), lock))
 }
 
 /// Returns when somebody has unmounted it.
