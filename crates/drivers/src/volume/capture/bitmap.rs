@@ -15,8 +15,6 @@ use crate::volume::VolumeError;
 use crate::volume::files::{find_tool, random_hex};
 use crate::volume::host::{Output, run_program};
 
-/// What all names of our bitmaps begin with.
-const PREFIX: &str = "snapkeep-";
 /// Longest run of `qemu-img` on the metadata of an image.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -109,10 +107,11 @@ impl ImageDescription {
 
 /// Adds a bitmap that records all changes from now on, and returns its name and what a token recognises it by.
 pub(super) fn add(
+    volume: &str,
     image: &Path,
     description: &ImageDescription,
 ) -> Result<(String, Value), VolumeError> {
-    let name = format!("{PREFIX}{}", random_hex());
+    let name = format!("{}{}", prefix(volume), random_hex());
     qemu_img(&["bitmap", "--add", "-f", "qcow2"], &[&name], image)?;
     let identity = BitmapIdentity {
         bitmap: name.clone(),
@@ -126,13 +125,19 @@ pub(super) fn remove(image: &Path, name: &str) -> Result<(), VolumeError> {
     qemu_img(&["bitmap", "--remove", "-f", "qcow2"], &[name], image).map(drop)
 }
 
-/// Removes all bitmaps of ours but `kept`. What cannot be removed now, because the image is in use again, goes next time.
-pub(super) fn remove_others(image: &Path, kept: Option<&str>) {
+/// What the names of a volume's bitmaps begin with, those of live captures too.
+fn prefix(volume: &str) -> String {
+    format!("snapkeep-{volume}-")
+}
+
+/// Removes all bitmaps of the volume but `kept`. What cannot be removed now, because the image is in use again, goes next time.
+pub(super) fn remove_others(volume: &str, image: &Path, kept: Option<&str>) {
+    let prefix = prefix(volume);
     let outcome = describe(image).and_then(|description| {
         description
             .bitmaps
             .iter()
-            .filter(|bitmap| bitmap.name.starts_with(PREFIX) && Some(bitmap.name.as_str()) != kept)
+            .filter(|bitmap| bitmap.name.starts_with(&prefix) && Some(bitmap.name.as_str()) != kept)
             .try_for_each(|bitmap| remove(image, &bitmap.name))
     });
     if let Err(cause) = outcome {

@@ -3,6 +3,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
@@ -25,6 +27,10 @@ const CLONE_US_PER_EXTENT: u64 = 30;
 const PAUSE_BUDGET_US: u64 = 2_000_000;
 /// Longest time that is worth spending on a clone when nobody waits; reading it all takes longer.
 const OFFLINE_BUDGET_US: u64 = 30_000_000;
+
+/// How often, and after how long, a process that has the disk open is looked for again before it counts as a user.
+const SECOND_LOOKS: u32 = 3;
+const SECOND_LOOK_AFTER: Duration = Duration::from_millis(100);
 
 /// What all disks of a group share.
 pub(super) struct Setting<'a> {
@@ -82,7 +88,7 @@ impl<'a> Prepared<'a> {
             VolumeFormat::Nbd => Kind::Nbd(NbdSource::connect(&source.location)?),
         };
         // Asked after QEMU programs are locked out, so that none comes in between.
-        let found = users_of(source)?;
+        let found = lasting_users(source)?;
         if !found.is_empty() {
             users = found;
         }
@@ -270,6 +276,20 @@ impl FileDisk {
         }
         Anchor::prepare(&source.volume, &self.file, &self.path).map_err(|cause| cause.to_string())
     }
+}
+
+/// Those who use the disk for more than a moment: `udev`, `blkid` or `losetup` open every device for writing now and then, only to
+/// look at it.
+fn lasting_users(source: &DiskSource) -> Result<Vec<DiskUser>, VolumeError> {
+    let mut users = users_of(source)?;
+    for _ in 0..SECOND_LOOKS {
+        if users.is_empty() || users.iter().any(|user| user.kind != DiskUserKind::Process) {
+            break;
+        }
+        thread::sleep(SECOND_LOOK_AFTER);
+        users = users_of(source)?;
+    }
+    Ok(users)
 }
 
 /// The path behind symbolic links.

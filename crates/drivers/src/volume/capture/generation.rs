@@ -68,7 +68,7 @@ impl Generation {
             }
             VolumeFormat::Qcow2 => {
                 let bitmap = identity_of(TokenKind::Bitmap).and_then(bitmap::name_in_token);
-                bitmap::remove_others(path, bitmap);
+                bitmap::remove_others(&self.source.volume, path, bitmap);
             }
             VolumeFormat::Block | VolumeFormat::Nbd => {}
         }

@@ -97,7 +97,8 @@ fn offline(
                 .to_owned(),
         ),
         (_, Err(cause)) => Err(cause.clone()),
-        (_, Ok(description)) => bitmap::add(&path, description).map_err(|cause| cause.to_string()),
+        (_, Ok(description)) => bitmap::add(&request.source.volume, &path, description)
+            .map_err(|cause| cause.to_string()),
     };
     let (trace, obstacle) = match added {
         Ok((name, identity)) => (Trace::Bitmap { name, identity }, None),
@@ -145,7 +146,8 @@ fn old_bitmap<'a>(
     description: Result<&ImageDescription, &String>,
 ) -> Result<&'a str, String> {
     let token = usable_token(request, size_bytes)?;
-    if token.kind != TokenKind::Bitmap {
+    // A running QEMU leaves its bitmaps in the image when it ends.
+    if !matches!(token.kind, TokenKind::Bitmap | TokenKind::Qmp) {
         return Err(other_method(token));
     }
     description.map_err(Clone::clone)?.usable(&token.identity)

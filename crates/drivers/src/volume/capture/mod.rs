@@ -13,6 +13,8 @@ mod image;
 mod raw;
 mod reflink;
 mod stat;
+#[cfg(test)]
+mod tests;
 
 pub use api::{Changes, DiskCapture, DiskRequest, GroupCapture};
 pub use group::capture;

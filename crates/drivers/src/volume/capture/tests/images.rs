@@ -1,0 +1,321 @@
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::volume::write::testing::{Mounted, program, run};
+use crate::volume::{ChangeSource, Consistency, TokenKind, probe};
+
+const SIZE_MIB: u64 = 16;
+
+fn tools() -> Option<()> {
+    program("qemu-img")?;
+    program("qemu-nbd")?;
+    program("qemu-io")
+}
+
+fn image(folder: &Path) -> PathBuf {
+    let path = folder.join("disk.qcow2");
+    let name = path.to_str().unwrap();
+    run(
+        "qemu-img",
+        &["create", "-q", "-f", "qcow2", name, &format!("{SIZE_MIB}M")],
+    );
+    write(&path, 1, 1 << 20, 2 << 20);
+    path
+}
+
+fn write(image: &Path, byte: u8, offset: u64, length: u64) {
+    let command = format!("write -P {byte} {offset} {length}");
+    run(
+        "qemu-io",
+        &["-f", "qcow2", "-c", &command, image.to_str().unwrap()],
+    );
+}
+
+fn content(image: &Path) -> Vec<u8> {
+    let out = image.with_extension("out");
+    run(
+        "qemu-img",
+        &[
+            "convert",
+            "-U",
+            "-f",
+            "qcow2",
+            "-O",
+            "raw",
+            image.to_str().unwrap(),
+            out.to_str().unwrap(),
+        ],
+    );
+    let bytes = fs::read(&out).unwrap();
+    fs::remove_file(out).unwrap();
+    bytes
+}
+
+fn bitmaps(image: &Path) -> usize {
+    run("qemu-img", &["info", image.to_str().unwrap()])
+        .matches("name: snapkeep-vol-abc1234-")
+        .count()
+}
+
+#[test]
+fn changes_between_snapshots_come_from_a_bitmap_in_the_image() {
+    if tools().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path());
+    let bench = Bench::at(VolumeFormat::Qcow2, &path);
+    let found = probe(path.to_str().unwrap()).unwrap();
+    assert_eq!(
+        (found.format, found.size_bytes),
+        (VolumeFormat::Qcow2, SIZE_MIB << 20)
+    );
+
+    let first = bench.capture(None).unwrap();
+    assert_eq!(first.changes().source, ChangeSource::Scan);
+    assert_eq!(first.consistency(), Consistency::Offline);
+    assert_eq!(data_bytes(first.as_ref()), 2 << 20);
+    assert!(read_all(first.as_ref()) == content(&path));
+    first.verify().unwrap();
+    let mut token = first.settle(Some("s0")).unwrap().unwrap();
+    assert_eq!(token.kind, TokenKind::Bitmap);
+
+    let mut random = StdRng::seed_from_u64(7);
+    let mut before = content(&path);
+    for round in 1..=12 {
+        for _ in 0..random.random_range(0..4) {
+            let offset = random.random_range(0..(SIZE_MIB - 1) << 20);
+            write(&path, round, offset, random.random_range(1..200_000));
+        }
+        let captured = bench.capture(Some(&token)).unwrap();
+        assert_eq!(captured.changes().source, ChangeSource::Bitmap);
+        assert_eq!(captured.changes().reason, None);
+        let now = content(&path);
+        assert!(read_all(captured.as_ref()) == now);
+        let changed = captured.changes().ranges.clone().unwrap();
+        assert!(changed.total_bytes() < 2 << 20);
+        for (at, (then, now)) in before.iter().zip(&now).enumerate() {
+            assert!(
+                then == now || changed.contains(at as u64..at as u64 + 1),
+                "round {round}: the change at {at} was missed"
+            );
+        }
+        // A snapshot that fails leaves the bitmap of the one before as it is.
+        if random.random_bool(0.4) {
+            assert_eq!(captured.settle(None).unwrap().as_ref(), Some(&token));
+        } else {
+            token = captured
+                .settle(Some(&format!("s{round}")))
+                .unwrap()
+                .unwrap();
+            before = now;
+        }
+        assert_eq!(bitmaps(&path), 1, "one generation of bitmaps stays");
+    }
+    run("qemu-img", &["check", path.to_str().unwrap()]);
+}
+
+#[test]
+fn a_bitmap_that_is_lost_or_unusable_costs_a_full_read_and_nothing_else() {
+    if tools().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path());
+    let name = path.to_str().unwrap();
+    let bench = Bench::at(VolumeFormat::Qcow2, &path);
+    let token = bench.token("s1").unwrap();
+    let reason = |token: &DiskToken| {
+        let captured = bench.capture(Some(token)).unwrap();
+        assert_eq!(captured.changes().ranges, None);
+        assert!(read_all(captured.as_ref()) == content(&path));
+        captured.changes().reason.clone().unwrap()
+    };
+
+    // A host that was killed: it has opened the image for writing and never closed it.
+    let mut killed = Running::new("qemu-io", &["-f", "qcow2", name]);
+    wait_for(|| !crate::volume::users_of(&bench.source).unwrap().is_empty());
+    use std::io::Write;
+    killed
+        .0
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"write -P 9 0 65536\n")
+        .unwrap();
+    wait_for(|| run("qemu-img", &["info", "-U", name]).contains("in-use"));
+    drop(killed);
+    let text = reason(&token);
+    assert!(text.contains("without closing it"), "{text}");
+
+    let token = bench.token("s2").unwrap();
+    assert_eq!(bitmaps(&path), 1, "the unusable one is gone");
+    let converted = folder.path().join("converted.qcow2");
+    run(
+        "qemu-img",
+        &[
+            "convert",
+            "-f",
+            "qcow2",
+            "-O",
+            "qcow2",
+            name,
+            converted.to_str().unwrap(),
+        ],
+    );
+    fs::rename(&converted, &path).unwrap();
+    let text = reason(&token);
+    assert!(text.contains("as after a copy"), "{text}");
+}
+
+#[test]
+fn the_old_format_is_judged_by_its_file() {
+    if tools().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path());
+    run(
+        "qemu-img",
+        &[
+            "amend",
+            "-f",
+            "qcow2",
+            "-o",
+            "compat=v2",
+            path.to_str().unwrap(),
+        ],
+    );
+    let bench = Bench::at(VolumeFormat::Qcow2, &path);
+    let token = bench.token("s1").unwrap();
+    let captured = bench.capture(Some(&token)).unwrap();
+    assert_eq!(captured.changes().source, ChangeSource::Stat);
+    let reason = captured.changes().reason.clone().unwrap();
+    assert!(reason.contains("compat=v3"), "{reason}");
+    drop(captured);
+    write(&path, 3, 0, 4096);
+    let captured = bench.capture(Some(&token)).unwrap();
+    assert_eq!(captured.changes().source, ChangeSource::Scan);
+}
+
+#[test]
+fn an_image_in_use_is_refused_or_cloned() {
+    if tools().is_none() {
+        return;
+    }
+    let serve = |path: &Path| {
+        let socket = path.with_extension("sock");
+        let running = Running::new(
+            "qemu-nbd",
+            &[
+                "-t",
+                "-f",
+                "qcow2",
+                "-k",
+                socket.to_str().unwrap(),
+                path.to_str().unwrap(),
+            ],
+        );
+        wait_for(|| socket.exists());
+        running
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path());
+    let bench = Bench::at(VolumeFormat::Qcow2, &path);
+    let server = serve(&path);
+    assert!(bench.refusal().contains("qemu-nbd"));
+    let captured = bench.capture_with(None, no_host().as_ref(), true).unwrap();
+    assert_eq!(captured.consistency(), Consistency::Inconsistent);
+    assert!(read_all(captured.as_ref()) == content(&path));
+    drop(captured);
+    drop(server);
+
+    let Some(mounted) = Mounted::new("xfs", 512) else {
+        return;
+    };
+    let path = image(&mounted.path());
+    let bench = Bench::at(VolumeFormat::Qcow2, &path);
+    let server = serve(&path);
+    let captured = bench.capture(None).unwrap();
+    assert_eq!(captured.consistency(), Consistency::Crash);
+    assert!(captured.is_detached());
+    assert!(read_all(captured.as_ref()) == content(&path));
+    assert_eq!(captured.settle(Some("s1")).unwrap(), None);
+    assert_eq!(
+        fs::read_dir(mounted.path().join(".snapkeep"))
+            .unwrap()
+            .count(),
+        0
+    );
+    drop(server);
+}
+
+#[test]
+fn no_server_and_no_socket_outlive_a_capture() {
+    if tools().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path());
+    let bench = Bench::at(VolumeFormat::Qcow2, &path);
+    let left = || fs::read_dir(bench.state.path()).unwrap().count();
+    let captured = bench.capture(None).unwrap();
+    assert_eq!(left(), 1);
+    drop(captured);
+    assert_eq!(left(), 0);
+    assert_eq!(bitmaps(&path), 0);
+    // Somebody else may have it now.
+    write(&path, 1, 0, 512);
+
+    // The table of tables is nowhere.
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[0xff; 8], 40).unwrap();
+    let text = bench.refusal();
+    assert!(
+        text.contains("qemu-nbd") || text.contains("qemu-img"),
+        "{text}"
+    );
+    assert_eq!(left(), 0);
+}
+
+#[test]
+fn an_export_is_read_with_its_holes() {
+    if tools().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path());
+    let socket = folder.path().join("s");
+    let _server = Running::new(
+        "qemu-nbd",
+        &[
+            "-t",
+            "-r",
+            "-f",
+            "qcow2",
+            "-k",
+            socket.to_str().unwrap(),
+            path.to_str().unwrap(),
+        ],
+    );
+    wait_for(|| socket.exists());
+    let location = format!("nbd+unix:///?socket={}", socket.display());
+    wait_for(|| probe(&location).is_ok());
+    let found = probe(&location).unwrap();
+    assert_eq!(
+        (found.format, found.size_bytes),
+        (VolumeFormat::Nbd, SIZE_MIB << 20)
+    );
+    let captured = Bench::new(VolumeFormat::Nbd, &location)
+        .capture(None)
+        .unwrap();
+    assert_eq!(data_bytes(captured.as_ref()), 2 << 20);
+    assert!(read_all(captured.as_ref()) == content(&path));
+    assert!(captured.changes().reason.is_some());
+    assert_eq!(captured.settle(Some("s1")).unwrap(), None);
+}
