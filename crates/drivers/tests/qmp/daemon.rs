@@ -82,6 +82,25 @@ impl Daemon {
 
     /// A whole QEMU without a guest, with the disks as virtio devices.
     pub fn machine(folder: &Path, disks: &[&str]) -> Self {
+        let mut arguments = Vec::new();
+        for (position, disk) in disks.iter().enumerate() {
+            let path = folder.join(disk).display().to_string();
+            let format = format_of(disk);
+            arguments.extend([
+                "-blockdev".to_owned(),
+                format!("driver=file,node-name=f{position},filename={path}"),
+                "-blockdev".to_owned(),
+                format!("driver={format},node-name=d{position},file=f{position}"),
+                "-device".to_owned(),
+                format!("virtio-blk-pci,drive=d{position},id=vd{position}"),
+            ]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Self::machine_with(folder, &arguments)
+    }
+
+    /// A whole QEMU without a guest, with these arguments beside.
+    pub fn machine_with(folder: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new("qemu-system-x86_64");
         command.args([
             "-machine",
@@ -92,18 +111,7 @@ impl Daemon {
             "none",
             "-nodefaults",
         ]);
-        for (position, disk) in disks.iter().enumerate() {
-            let path = folder.join(disk).display().to_string();
-            let format = format_of(disk);
-            command.args([
-                "-blockdev",
-                &format!("driver=file,node-name=f{position},filename={path}"),
-                "-blockdev",
-                &format!("driver={format},node-name=d{position},file=f{position}"),
-                "-device",
-                &format!("virtio-blk-pci,drive=d{position},id=vd{position}"),
-            ]);
-        }
+        command.args(arguments);
         command.args(["-qmp", "unix:qmp.sock,server=on,wait=off"]);
         Self::spawn(command, folder, true)
     }
@@ -135,21 +143,28 @@ impl Daemon {
     /// Writes as the guest does: `qemu-io`'s command on a disk.
     pub fn io(&self, disk: usize, line: &str) -> String {
         if self.is_whole {
-            let device = format!("/machine/peripheral/vd{disk}/virtio-backend");
-            let log = self.folder.join("daemon.log");
-            let before = fs::read_to_string(&log).unwrap().len();
-            self.qmp(
-                "human-monitor-command",
-                json!({"command-line": format!("qemu-io -d {device} \"{line}\"")}),
+            return self.io_on(
+                &format!("/machine/peripheral/vd{disk}/virtio-backend"),
+                line,
             );
-            // What the command says goes to the program's own output.
-            return fs::read_to_string(&log).unwrap().split_off(before);
         }
         let uri = format!(
             "nbd+unix:///live{disk}?socket={}",
             self.folder.join("live.sock").display()
         );
         run("qemu-io", &["-f", "raw", "-c", line, &uri])
+    }
+
+    /// The same on a device of a whole QEMU, by its QOM path or id.
+    pub fn io_on(&self, device: &str, line: &str) -> String {
+        let log = self.folder.join("daemon.log");
+        let before = fs::read_to_string(&log).unwrap().len();
+        self.qmp(
+            "human-monitor-command",
+            json!({"command-line": format!("qemu-io -d {device} \"{line}\"")}),
+        );
+        // What the command says goes to the program's own output.
+        fs::read_to_string(&log).unwrap().split_off(before)
     }
 
     /// Runs a QMP command.

@@ -1,11 +1,16 @@
 //! Live captures: what is read is the moment of the capture, and nothing of it is left afterwards.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::mpsc::channel;
 
-use serde_json::json;
-use snapkeep_drivers::volume::host::{HostCapture, HostControl, recover_freezes};
+use serde_json::{Value, json};
+use snapkeep_drivers::volume::host::{
+    HostCapture, HostContext, HostControl, HostSpec, recover_freezes,
+};
 use snapkeep_drivers::volume::{
-    ChangeSource, Consistency, DiskCapture, DiskRequest, DiskToken, RangeSet,
+    ChangeSource, Consistency, DiskCapture, DiskRequest, DiskToken, GroupCapture, RangeSet, capture,
 };
 
 use crate::daemon::{Daemon, MIB, create, has, run, source};
@@ -117,7 +122,7 @@ fn a_chain_of_captures(daemon: &Daemon, disk: &str) {
     assert_eq!(byte(second.as_ref(), MIB), 2);
     daemon.io(0, "write -P 4 40M 64k");
     // A snapshot that failed: the old generation takes over what the new one recorded.
-    assert!(second.settle(None).unwrap().is_none());
+    assert_eq!(second.settle(None).unwrap().as_ref(), Some(&token));
     assert_eq!(daemon.nodes(), before);
 
     let third = one(
@@ -431,4 +436,195 @@ fn what_cannot_be_captured_says_why_and_leaves_nothing() {
     daemon.host().stop().unwrap();
     let text = unavailable(host.as_ref(), &unknown[..1], &state);
     assert!(text.contains("nothing runs"), "{text}");
+}
+
+/// A guest agent that does what it is told; the commands it was given.
+fn agent(socket: &Path) -> std::sync::mpsc::Receiver<String> {
+    let listener = UnixListener::bind(socket).unwrap();
+    let (tell, heard) = channel();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            for line in BufReader::new(client.try_clone().unwrap()).split(b'\n') {
+                let Ok(line) = line else { break };
+                let text: Vec<u8> = line.into_iter().filter(|byte| *byte != 0xFF).collect();
+                let request: Value = serde_json::from_slice(&text).unwrap();
+                let answer = match request["arguments"]["id"].as_u64() {
+                    Some(id) => json!(id),
+                    None => {
+                        let _ = tell.send(request["execute"].as_str().unwrap().to_owned());
+                        json!(2)
+                    }
+                };
+                writeln!(&client, "{}", json!({"return": answer})).unwrap();
+            }
+        }
+    });
+    heard
+}
+
+#[test]
+fn with_an_agent_the_guests_file_systems_are_frozen_at_the_moment() {
+    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "a.raw", 16);
+    let daemon = Daemon::machine(folder, &["a.raw"]);
+    let heard = agent(&folder.join("qga.sock"));
+    let mut spec = daemon.spec();
+    spec.guest_agent = Some(folder.join("qga.sock"));
+    let host = HostSpec::Qmp(spec).control(HostContext::default());
+    let capture = one(
+        host.as_ref(),
+        request(folder, "a.raw", None),
+        &folder.join("state"),
+    );
+    assert_eq!(capture.consistency(), Consistency::Frozen);
+    let heard: Vec<String> = heard.try_iter().collect();
+    assert_eq!(heard, ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]);
+    assert_eq!(daemon.qmp("query-status", json!({}))["status"], "running");
+}
+
+#[test]
+fn captures_of_two_disks_of_one_machine_may_overlap() {
+    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "a.raw", 16);
+    create(folder, "b.qcow2", 16);
+    let daemon = Daemon::machine(folder, &["a.raw", "b.qcow2"]);
+    let before = daemon.nodes();
+    let state = folder.join("state");
+    let a = one(
+        daemon.host().as_ref(),
+        request(folder, "a.raw", None),
+        &state,
+    );
+    let b = one(
+        daemon.host().as_ref(),
+        request(folder, "b.qcow2", None),
+        &state,
+    );
+    daemon.io(0, "write -P 1 0 64k");
+    daemon.io(1, "write -P 1 0 64k");
+    drop(a);
+    // The NBD server stays for the other.
+    assert_eq!(byte(b.as_ref(), 0), 0);
+    b.settle(Some("s")).unwrap().unwrap();
+    assert_eq!(daemon.nodes(), before);
+    daemon.qmp(
+        "nbd-server-start",
+        json!({"addr": {"type": "unix", "data": {"path": "free.sock"}}}),
+    );
+}
+
+#[test]
+fn disks_given_as_drives_and_on_other_buses_are_captured_too() {
+    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let disks = ["a.raw", "b.raw", "c.qcow2"];
+    for disk in disks {
+        create(folder, disk, 16);
+    }
+    let drive = |disk: &str, rest: &str| {
+        let format = disk.rsplit_once('.').unwrap().1;
+        format!(
+            "file={},format={format},{rest}",
+            folder.join(disk).display()
+        )
+    };
+    let daemon = Daemon::machine_with(
+        folder,
+        &[
+            "-drive",
+            &drive("a.raw", "if=virtio"),
+            "-drive",
+            &drive("b.raw", "if=ide"),
+            "-device",
+            "virtio-scsi-pci",
+            "-drive",
+            &drive("c.qcow2", "if=none,id=c"),
+            "-device",
+            "scsi-hd,drive=c,id=sc",
+        ],
+    );
+    let before = daemon.nodes();
+    let requests = disks.map(|disk| request(folder, disk, None));
+    let host = daemon.host();
+    let captures = taken(host.as_ref(), &requests, &folder.join("state"));
+    let paths: Vec<String> = daemon
+        .qmp("query-block", json!({}))
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|device| device.get("inserted").is_some())
+        .map(|device| device["qdev"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(paths.len(), 3);
+    for device in paths {
+        let said = daemon.io_on(&device, "write -P 9 0 64k");
+        assert!(said.contains("wrote"), "{device}: {said}");
+    }
+    for capture in &captures {
+        assert_eq!(byte(capture.as_ref(), 0), 0);
+    }
+    drop(captures);
+    assert_eq!(daemon.nodes(), before);
+}
+
+#[test]
+fn the_bitmaps_of_a_machine_and_of_its_closed_image_are_the_same() {
+    if !has(&TOOLS) || !has(&["qemu-nbd"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "a.qcow2", 16);
+    let state = folder.join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    let take = |host: &dyn HostControl, token: Option<DiskToken>| {
+        let disks = [request(folder, "a.qcow2", token)];
+        capture(GroupCapture {
+            disks: &disks,
+            host,
+            allow_inconsistent: false,
+            state_dir: &state,
+        })
+        .unwrap()
+        .remove(0)
+    };
+    let ranges = |starts: &[u64]| -> RangeSet {
+        starts
+            .iter()
+            .map(|start| start * MIB..start * MIB + 65_536)
+            .collect()
+    };
+    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    let host = daemon.host();
+    let live = take(host.as_ref(), None)
+        .settle(Some("s1"))
+        .unwrap()
+        .unwrap();
+    daemon.io(0, "write -P 5 1M 64k");
+    host.stop().unwrap();
+
+    let offline = take(host.as_ref(), Some(live));
+    assert_eq!(offline.consistency(), Consistency::Offline);
+    assert_eq!(dirty(offline.as_ref()), ranges(&[1]));
+    let token = offline.settle(Some("s2")).unwrap().unwrap();
+
+    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    daemon.io(0, "write -P 5 3M 64k");
+    let live = take(host.as_ref(), Some(token));
+    assert_eq!(live.consistency(), Consistency::Crash);
+    assert_eq!(dirty(live.as_ref()), ranges(&[3]));
+    live.settle(Some("s3")).unwrap().unwrap();
+    assert_eq!(daemon.bitmaps("d0").len(), 1);
 }

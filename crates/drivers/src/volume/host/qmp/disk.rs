@@ -18,16 +18,25 @@ pub struct LiveDisk {
     part: Part,
     changes: Changes,
     consistency: Consistency,
+    /// The token of the request, which stays good when this capture comes to nothing.
+    token: Option<DiskToken>,
 }
 
 impl LiveDisk {
     /// A disk whose export is open.
-    pub fn new(part: Part, client: Client, changes: Changes, consistency: Consistency) -> Self {
+    pub fn new(
+        part: Part,
+        client: Client,
+        changes: Changes,
+        consistency: Consistency,
+        token: Option<DiskToken>,
+    ) -> Self {
         Self {
             client,
             part,
             changes,
             consistency,
+            token,
         }
     }
 }
@@ -92,12 +101,17 @@ impl DiskCapture for LiveDisk {
     }
 
     fn settle(self: Box<Self>, kept_as: Option<&str>) -> Result<Option<DiskToken>, VolumeError> {
-        let Self { client, part, .. } = *self;
+        let Self {
+            client,
+            part,
+            token,
+            ..
+        } = *self;
         let size_bytes = client.size_bytes();
         drop(client);
         let Some(snapshot) = kept_as else {
             part.settle(Generation::Old)?;
-            return Ok(None);
+            return Ok(token);
         };
         if let Err(cause) = part.settle(Generation::New) {
             // The snapshot is good; only what would make the next one cheap is doubtful.

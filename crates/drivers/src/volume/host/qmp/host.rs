@@ -33,9 +33,9 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct QmpHost {
     spec: QmpSpec,
     context: HostContext,
-    /// False once a freeze found the guest paused by somebody else: then the thaw leaves it so. A control that was made to thaw what a
-    /// crash left knows nothing of that and lets it run.
-    is_ours_to_resume: AtomicBool,
+    /// False once a freeze did nothing, because somebody else had paused the guest or its agent is silent: then there is nothing to thaw.
+    /// A control that was made to thaw what a crash left knows nothing of that and thaws.
+    is_ours_to_thaw: AtomicBool,
 }
 
 impl QmpHost {
@@ -44,7 +44,7 @@ impl QmpHost {
         Self {
             spec,
             context,
-            is_ours_to_resume: AtomicBool::new(true),
+            is_ours_to_thaw: AtomicBool::new(true),
         }
     }
 
@@ -217,8 +217,13 @@ impl HostControl for QmpHost {
     /// By the guest's agent where there is one, else the guest is paused with all its writes on disk.
     fn freeze(&self) -> Result<(), VolumeError> {
         if let Some(socket) = &self.spec.guest_agent {
+            self.is_ours_to_thaw.store(false, Ordering::Relaxed);
             return Agent::connect(socket)
-                .and_then(|mut agent| agent.freeze())
+                .and_then(|mut agent| {
+                    // Before it is tried: an answer may be lost.
+                    self.is_ours_to_thaw.store(true, Ordering::Relaxed);
+                    agent.freeze()
+                })
                 .map_err(|cause| {
                     self.failed(
                         "freeze",
@@ -229,7 +234,7 @@ impl HostControl for QmpHost {
         let pause = || -> Result<(), QmpError> {
             let mut qmp = self.connect()?;
             let is_running = qmp.execute("query-status", json!({}))?["running"] == true;
-            self.is_ours_to_resume.store(is_running, Ordering::Relaxed);
+            self.is_ours_to_thaw.store(is_running, Ordering::Relaxed);
             if is_running {
                 qmp.execute("stop", json!({}))?;
             }
@@ -239,6 +244,9 @@ impl HostControl for QmpHost {
     }
 
     fn thaw(&self) -> Result<(), VolumeError> {
+        if !self.is_ours_to_thaw.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         if let Some(socket) = &self.spec.guest_agent {
             return match Agent::connect(socket).and_then(|mut agent| agent.thaw()) {
                 // The machine ended meanwhile, and what was frozen with it.
@@ -263,7 +271,7 @@ impl HostControl for QmpHost {
                 Err(cause) if cause.is_unknown_command() => false,
                 other => other?["status"] == "paused",
             };
-            if is_paused && self.is_ours_to_resume.load(Ordering::Relaxed) {
+            if is_paused {
                 qmp.execute("cont", json!({}))?;
             }
             Ok(())

@@ -105,11 +105,16 @@ impl Lines {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => QmpError::Gone(cause),
             _ => QmpError::Io(cause),
         })?;
-        Ok(Self {
+        Ok(Self::over(stream))
+    }
+
+    /// Over a connection that stands.
+    pub fn over(stream: UnixStream) -> Self {
+        Self {
             stream,
             received: Vec::new(),
             searched: 0,
-        })
+        }
     }
 
     /// The process and the user that listen on the other side.

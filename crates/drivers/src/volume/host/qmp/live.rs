@@ -71,7 +71,7 @@ pub fn capture(
             let session = Arc::new(Session::new(host.socket().to_owned(), plan, record));
             drop(qmp);
             session
-                .open(reasons, consistency)
+                .open(disks, reasons, consistency)
                 .map(|disks| {
                     HostCapture::Taken(
                         disks

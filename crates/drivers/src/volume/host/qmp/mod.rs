@@ -14,5 +14,7 @@ mod lines;
 mod live;
 mod plan;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use host::QmpHost;

@@ -11,7 +11,7 @@ use super::disk::LiveDisk;
 use super::lines::QmpError;
 use super::plan::{Generation, Plan};
 use crate::volume::host::record::OpenRecord;
-use crate::volume::{ChangeSource, Changes, Consistency, RangeSet, VolumeError};
+use crate::volume::{ChangeSource, Changes, Consistency, DiskRequest, RangeSet, VolumeError};
 
 /// NBD's name of what is data and what zeroes.
 pub const ALLOCATION: &str = "base:allocation";
@@ -52,6 +52,7 @@ impl Session {
     /// Connects to the exports. Disks that were opened before a failure go, and all is taken down with the last of them.
     pub fn open(
         self: &Arc<Self>,
+        requests: &[DiskRequest],
         reasons: Vec<Option<String>>,
         consistency: Consistency,
     ) -> Result<Vec<LiveDisk>, VolumeError> {
@@ -63,9 +64,10 @@ impl Session {
             })
             .collect();
         let mut disks = Vec::new();
-        for (part, reason) in parts.into_iter().zip(reasons) {
+        for ((part, request), reason) in parts.into_iter().zip(requests).zip(reasons) {
             let (client, changes) = part.open(reason)?;
-            disks.push(LiveDisk::new(part, client, changes, consistency));
+            let token = request.token.clone();
+            disks.push(LiveDisk::new(part, client, changes, consistency, token));
         }
         Ok(disks)
     }
