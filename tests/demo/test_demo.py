@@ -10,7 +10,7 @@ def test_demo_ends_with_a_proof(tmp_path: Path) -> None:
     done = run_program("demo", "--exit", folder=tmp_path, limit_seconds=200)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     shown = done.stdout
-    for step in ("_bulk", "_snapshot", "_restore", "DELETE"):
+    for step in ("_bulk", "_snapshot", "_restore", "DELETE", "volume-snapshots", "every byte of the disk is as it was"):
         assert step in shown, f"the demo must show {step}:\n{shown[-3000:]}"
     assert re.search(r"curl .*127\.0\.0\.1:\d+", shown), "each request is printed as curl"
 

@@ -259,7 +259,8 @@ pub fn taken(found: &VolumeSnapshot) -> String {
                 disk.volume
             ));
         }
-        if let Some(reason) = &disk.reason {
+        // Of a full snapshot everything is read anyway.
+        if let Some(reason) = disk.reason.as_ref().filter(|_| !found.full) {
             let source = change_source(disk.change_source);
             text.push_str(&format!(
                 "\n  {}: changes found by {source}: {reason}",

@@ -243,12 +243,23 @@ fn rolled_back(job: &Job, meant: &[String]) -> String {
     let took =
         duration_ms(job.finished_ms.unwrap_or_default() - job.started_ms.unwrap_or_default());
     let mut text = format!("rolled back {} in {took}", meant.join(", "));
-    let number = |key: &str| job.result.as_ref()?.get(key)?.as_u64();
-    if let (Some(compared), Some(written)) = (number("compared_bytes"), number("written_bytes")) {
+    let result = job.result.as_ref();
+    let list = |key: &str| result.and_then(|it| it.get(key)?.as_array());
+    for volume in list("volumes").into_iter().flatten() {
+        let outcome = &volume["outcome"];
+        let count = |key: &str| bytes(outcome[key].as_u64().unwrap_or_default());
         text.push_str(&format!(
-            ": {} compared, {} written",
-            bytes(compared),
-            bytes(written)
+            "\n  {}: {} compared, {} written, {} made holes",
+            volume["volume"].as_str().unwrap_or_default(),
+            count("compared_bytes"),
+            count("written_bytes"),
+            count("punched_bytes")
+        ));
+    }
+    for kept in list("safety_points").into_iter().flatten() {
+        text.push_str(&format!(
+            "\n  what was there before is snapshot {}",
+            kept.as_str().unwrap_or_default()
         ));
     }
     text
