@@ -23,5 +23,5 @@ pub(crate) use points::{HeadRow, PointRow, StoredPoint};
 pub(crate) use policies::{PolicyRecord, PolicyRow};
 pub(crate) use pool::{Catalogue, WriteTransaction};
 pub(crate) use repositories::RepositoryRow;
-pub(crate) use snapshots::{DELETED_SHOWN_MS, SnapshotRow};
+pub(crate) use snapshots::SnapshotRow;
 pub(crate) use volumes::ResourceRow;

@@ -11,7 +11,7 @@ mod running;
 
 pub(crate) use activity::Activity;
 pub(crate) use lifecycle::{JobSpec, Outcome};
-pub(crate) use recover::recover;
+pub(crate) use recover::{end as end_recovered, recover};
 pub(crate) use running::RunningJob;
 
 /// The reason that a job cancelled by a client ends with.

@@ -20,6 +20,7 @@ mod running;
 mod status;
 mod trees;
 
-pub(crate) use delete::finish_deletion;
-pub(crate) use job::{failed, milliseconds};
+pub(crate) use accept::VERSION;
+pub(crate) use delete::{finish_deletion, forget};
+pub(crate) use job::{describe, failed, milliseconds};
 pub(crate) use running::RunningSnapshot;

@@ -244,7 +244,16 @@ fn zeros_between_small_blocks_become_blobs_that_restic_knows_as_far_as_possible(
     let (whole, lone) = (zero_blob_id(), BlobId::of(&vec![0; block]));
     let ids = &stored.content;
     assert_eq!([ids[1], ids[2], ids[4], ids[6]], [whole, lone, lone, whole]);
-    let block_or_zeros = [block, ZERO_BLOB_BYTES, block, block, block, block, ZERO_BLOB_BYTES, 1005];
+    let block_or_zeros = [
+        block,
+        ZERO_BLOB_BYTES,
+        block,
+        block,
+        block,
+        block,
+        ZERO_BLOB_BYTES,
+        1005,
+    ];
     assert_eq!(lengths(&place, &stored), block_or_zeros);
     assert_eq!(stored.hole_bytes, 6 * block as u64);
 }

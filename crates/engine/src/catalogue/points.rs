@@ -112,17 +112,6 @@ impl Catalogue {
         rows.iter().map(parse).collect()
     }
 
-    /// All points of a volume or instance.
-    pub(crate) async fn points_of(&self, resource: &str) -> Result<Vec<PointRow>, EngineError> {
-        let query = format!("{SELECT} WHERE p.resource = $1");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(resource.to_owned())
-            .fetch_all(self.read())
-            .await
-            .map_err(failed("read points"))?;
-        rows.iter().map(parse).collect()
-    }
-
     /// The points of this id: more than one where a repository was copied.
     pub(crate) async fn points_named(&self, id: &str) -> Result<Vec<PointRow>, EngineError> {
         let query = format!("{SELECT} WHERE p.id = $1 ORDER BY p.vault, p.uuid");
@@ -132,6 +121,14 @@ impl Catalogue {
             .await
             .map_err(failed("read a point"))?;
         rows.iter().map(parse).collect()
+    }
+
+    /// Vaults that have points.
+    pub(crate) async fn vaults_with_points(&self) -> Result<Vec<String>, EngineError> {
+        sqlx::query_scalar("SELECT DISTINCT vault FROM points")
+            .fetch_all(self.read())
+            .await
+            .map_err(failed("read points"))
     }
 
     /// The heads that were set.

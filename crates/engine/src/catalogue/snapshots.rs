@@ -10,7 +10,7 @@ use crate::layout::Manifest;
 use crate::model::SnapshotInfo;
 
 /// How long a deleted point is still known, milliseconds.
-pub(crate) const DELETED_SHOWN_MS: i64 = 2 * 60 * 60 * 1000;
+const DELETED_SHOWN_MS: i64 = 2 * 60 * 60 * 1000;
 
 /// One snapshot without its manifest.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,6 +9,7 @@ use crate::error::{EngineError, InUse};
 use crate::model::JobKind;
 use crate::restores::RunningRestore;
 use crate::snapshots::RunningSnapshot;
+use crate::volumes::RunningPoint;
 
 /// Everything that runs.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(crate) struct Activity {
     pub(crate) readers: Vec<(String, String, InUse)>,
     /// Snapshots that are being deleted, by vault and uuid.
     pub(crate) deleting: BTreeSet<(String, String)>,
+    /// Points being made, by id.
+    pub(crate) points: BTreeMap<String, Arc<RunningPoint>>,
     /// Volumes and instances that a job works on, with the job.
     pub(crate) busy: BTreeMap<String, String>,
     /// Restores, by uuid.

@@ -47,7 +47,7 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<(), EngineError> {
             // Deletions need the repository, which may take its time or be out of reach.
             JobKind::Delete => complete_deletion(inner, row),
             JobKind::VolumeSnapshot => fail_points(inner, &row, REASON).await?,
-            JobKind::VolumeDelete => complete_point_deletion(inner, row),
+            JobKind::VolumeDelete => complete_point_deletion(inner, row, REASON),
             JobKind::Restore
             | JobKind::Clone
             | JobKind::Check
@@ -75,7 +75,8 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<(), EngineError> {
     Ok(())
 }
 
-async fn end(inner: &Inner, row: &JobRow, outcome: Outcome) -> Result<(), EngineError> {
+/// Notes the end of a job of an earlier process.
+pub(crate) async fn end(inner: &Inner, row: &JobRow, outcome: Outcome) -> Result<(), EngineError> {
     let info = ended_by(row.info.clone(), outcome, inner.config.clock.now_ms());
     let mut write = inner.catalogue.write().await?;
     inner.note_job_end(&mut write, &info).await?;

@@ -18,6 +18,7 @@ use crate::layout::{MANIFEST_FILE, Manifest, ManifestError};
 use crate::model::{SnapshotInfo, SnapshotState};
 use crate::policies::import_locks;
 use crate::snapshots::milliseconds;
+use crate::volumes::import_names;
 
 /// Largest manifest that is read, bytes: some 100,000 shards.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
@@ -67,6 +68,11 @@ pub(crate) async fn reconcile(
             .await?;
     }
     // Names must be unique; of two snapshots with one name the later found gets the id as a suffix.
+    let points: Vec<String> = found
+        .iter()
+        .filter(|new| new.manifest.as_ref().is_some_and(|it| it.point.is_some()))
+        .map(|new| new.row.info.uuid.clone())
+        .collect();
     let mut names: HashSet<String> = known.iter().map(|row| row.info.name.clone()).collect();
     for Found { mut row, manifest } in found {
         if let Some(failed) = known.iter().find(|known| known.info.uuid == row.info.uuid) {
@@ -80,6 +86,7 @@ pub(crate) async fn reconcile(
         write.put_snapshot(&row, manifest.as_ref()).await?;
     }
     write.commit().await?;
+    import_names(inner, vault, points).await?;
     import_locks(inner, vault).await
 }
 

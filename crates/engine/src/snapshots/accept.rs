@@ -20,7 +20,7 @@ use crate::names::{check_free_name, check_snapshot_name, resolve_date_math};
 use crate::repositories::OpenVault;
 
 /// Version in snapshots.
-pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Inner {
     /// The name that a snapshot gets: date math resolved, rules checked.
@@ -109,7 +109,7 @@ impl Inner {
     }
 
     /// Refuses a name that is taken by something that runs, and operations beyond the limit.
-    pub(super) fn admit_operation(
+    pub(crate) fn admit_operation(
         &self,
         activity: &Activity,
         repository: &str,

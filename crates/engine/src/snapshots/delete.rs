@@ -186,7 +186,7 @@ async fn delete(
 }
 
 /// Removes snapshots from the repository, then from the catalogue.
-async fn forget(
+pub(crate) async fn forget(
     inner: &Arc<Inner>,
     vault: &Arc<OpenVault>,
     rows: &[SnapshotRow],

@@ -126,7 +126,7 @@ pub(crate) fn milliseconds(time: Time) -> i64 {
 }
 
 /// The restic snapshot. Nothing depends on its fields: stock tools rewrite them.
-pub(super) fn describe(manifest: &Manifest, root: BlobId, time: Time) -> SnapshotFile {
+pub(crate) fn describe(manifest: &Manifest, root: BlobId, time: Time) -> SnapshotFile {
     let mut file = SnapshotFile::new(root);
     file.time = time;
     file.paths = vec!["/".to_owned()];

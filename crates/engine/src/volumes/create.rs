@@ -14,7 +14,8 @@ use snapkeep_drivers::volume::write::{
 
 use super::ids::IdKind;
 use super::read::HeldPoint;
-use super::work::{Cancellable, checked_name, outcome, refused, show_progress};
+use super::registry::{check_name, refused};
+use super::work::{Cancellable, outcome, show_progress};
 use crate::catalogue::JobRow;
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
@@ -61,8 +62,8 @@ impl Engine {
         point: &str,
         volume_name: &str,
     ) -> Result<PointsTicket, EngineError> {
-        let name = checked_name("the new volume", volume_name)?;
-        let (engine, point) = (self.clone(), point.to_owned());
+        check_name("the new volume", volume_name)?;
+        let (engine, point, name) = (self.clone(), point.to_owned(), volume_name.to_owned());
         self.detached(async move { engine.accept_volume(&point, name).await })
             .await
     }
@@ -164,10 +165,7 @@ fn make(
         &progress,
     )
     .map_err(|error| failed(error.to_string()))?;
-    let engine = Engine {
-        inner: Arc::clone(inner),
-    };
-    inner.block_on(engine.add_volume(new.registration()))?;
+    inner.block_on(inner.register_made(&new.registration()))?;
     Ok(json!({
         "volume": new.id, "location": new.path, "format": new.format,
         "size_bytes": written.virtual_size_bytes, "file_bytes": written.bytes,
@@ -184,14 +182,6 @@ pub(crate) async fn finish_volume(inner: &Arc<Inner>, row: &JobRow) -> Result<bo
     if !is_complete {
         return Ok(false);
     }
-    let engine = Engine {
-        inner: Arc::clone(inner),
-    };
-    match engine.add_volume(new.registration()).await {
-        Ok(_) => {}
-        // It was registered before the crash.
-        Err(EngineError::ResourceRefused { .. }) if engine.volume(&new.id).await.is_ok() => {}
-        Err(error) => return Err(error),
-    }
+    inner.register_made(&new.registration()).await?;
     Ok(true)
 }

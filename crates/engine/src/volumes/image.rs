@@ -11,7 +11,8 @@ use snapkeep_drivers::volume::write::{
 
 use super::ids::IdKind;
 use super::read::{HeldPoint, StoredDisk};
-use super::work::{Cancellable, checked_name, outcome, refused, show_progress};
+use super::registry::{check_name, refused};
+use super::work::{Cancellable, outcome, show_progress};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::jobs::{JobSpec, RunningJob};
@@ -47,8 +48,8 @@ impl Engine {
         image_name: &str,
         format: ImageFormat,
     ) -> Result<PointsTicket, EngineError> {
-        let name = checked_name("the image", image_name)?;
-        let (engine, point) = (self.clone(), point.to_owned());
+        check_name("the image", image_name)?;
+        let (engine, point, name) = (self.clone(), point.to_owned(), image_name.to_owned());
         self.detached(async move { engine.accept_image(&point, name, format).await })
             .await
     }

@@ -4,6 +4,7 @@
 //! bookkeeping ([`chain`]), so that points can be deleted in any order.
 
 mod apply;
+mod capture;
 mod chain;
 mod create;
 mod ids;
@@ -14,10 +15,12 @@ mod read;
 mod registry;
 mod work;
 
-pub(crate) use apply::{RollbackRecord, resume_rollbacks, suspensions};
+pub(crate) use apply::{RollbackRecord, resume_rollbacks};
 pub(crate) use create::finish_volume;
 pub(crate) use leftovers::remove_leftovers;
-pub(crate) use points::{complete_point_deletion, fail_points};
+pub(crate) use points::{
+    RunningPoint, complete_point_deletion, fail_points, import_names, set_head,
+};
 pub(crate) use registry::Registry;
 
 pub use read::{

@@ -11,9 +11,6 @@ use crate::error::EngineError;
 use crate::jobs::{Outcome, RunningJob};
 use crate::model::JobProgress;
 
-/// Longest name of a volume or image, characters.
-const NAME_MAX_CHARS: usize = 255;
-
 /// The content of a disk, for a writer that is to stop when a job is cancelled: writers ask the content about every block.
 pub(super) struct Cancellable<'a> {
     pub(super) content: &'a dyn DiskContent,
@@ -80,28 +77,4 @@ pub(super) fn outcome(job: &RunningJob, result: Result<Value, EngineError>) -> O
         (Err(_), Some(reason)) => Outcome::cancelled(reason),
         (Err(error), None) => Outcome::failure(error.to_string()),
     }
-}
-
-/// What cannot be done, or could not be.
-pub(super) fn refused(resource: &str, reason: String) -> EngineError {
-    EngineError::ResourceRefused {
-        resource: resource.to_owned(),
-        reason,
-    }
-}
-
-/// A name that people gave to a volume or image, without blanks around it.
-pub(super) fn checked_name(what: &str, name: &str) -> Result<String, EngineError> {
-    let name = name.trim();
-    let refused = |reason: &str| Err(refused(what, reason.to_owned()));
-    if name.is_empty() {
-        return refused("a name is needed");
-    }
-    if name.chars().count() > NAME_MAX_CHARS {
-        return refused("the name is longer than 255 characters");
-    }
-    if name.chars().any(char::is_control) {
-        return refused("the name has control characters in it");
-    }
-    Ok(name.to_owned())
 }

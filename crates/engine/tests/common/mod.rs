@@ -5,6 +5,10 @@ pub mod collections;
 
 pub mod policies;
 
+pub mod rollbacks;
+
+pub mod volumes;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -76,11 +76,12 @@ impl BlobCache {
             cancel: cancel.clone(),
             ..ReadOptions::default()
         };
-        self.repository.read_blobs(&missing, &options, &|at, plain| {
-            self.blobs
-                .insert(missing[at], Bytes::copy_from_slice(plain));
-            Ok(())
-        })?;
+        self.repository
+            .read_blobs(&missing, &options, &|at, plain| {
+                self.blobs
+                    .insert(missing[at], Bytes::copy_from_slice(plain));
+                Ok(())
+            })?;
         Ok(())
     }
 }

@@ -163,16 +163,12 @@ impl<'a> Rollback<'a> {
         )))
     }
 
-    /// Notes, durably, that volumes are about to be written: all of them, so that a crash leaves none out. What was remembered of
-    /// their changes is forgotten with it.
+    /// Notes, durably, that volumes are about to be written: all of them, so that a crash leaves none out. What is remembered of their
+    /// changes stays: it says to which content of which file it belongs.
     fn begin(&self, groups: &[Group<'_>]) -> Result<(), EngineError> {
-        self.inner.block_on(async {
-            let mut write = self.inner.catalogue.write().await?;
-            for group in groups {
-                write.put_rollbacks(&group.records).await?;
-            }
-            write.commit().await
-        })
+        let records = groups.iter().flat_map(|group| &group.records);
+        let records: Vec<RollbackRecord> = records.cloned().collect();
+        self.note(&records, &[])
     }
 
     /// Notes that a volume is as its point shows. When all disks of the point are, the next increment hangs on it.
@@ -202,19 +198,30 @@ impl<'a> Rollback<'a> {
         })
     }
 
-    /// Keeps some notes and removes others.
+    /// Notes, durably, how some volumes are, which are suspended then, and lets others go.
     pub(super) fn note(
         &self,
         kept: &[RollbackRecord],
         gone: &[RollbackRecord],
     ) -> Result<(), EngineError> {
-        self.inner.block_on(async {
-            let mut write = self.inner.catalogue.write().await?;
+        let inner = self.inner;
+        inner.block_on(async {
+            let mut write = inner.catalogue.write().await?;
             write.put_rollbacks(kept).await?;
             let volumes = gone.iter().map(|record| record.source.volume.as_str());
             write.remove_rollbacks(volumes).await?;
             write.commit().await
-        })
+        })?;
+        for record in kept {
+            let is_running = record.job == self.job.id();
+            inner
+                .registry
+                .suspend(&record.source.volume, &record.suspension(is_running));
+        }
+        for record in gone {
+            inner.registry.resume(&record.source.volume);
+        }
+        Ok(())
     }
 }
 

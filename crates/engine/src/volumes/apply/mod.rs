@@ -11,4 +11,4 @@ mod record;
 mod recover;
 
 pub(crate) use record::RollbackRecord;
-pub(crate) use recover::{resume_rollbacks, suspensions};
+pub(crate) use recover::resume_rollbacks;

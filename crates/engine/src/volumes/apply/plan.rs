@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::model::{HostSpec, PointInfo, VolumeFormat, VolumeInfo, VolumeStatus};
 use crate::volumes::read::HeldPoint;
+use crate::volumes::registry::source_of;
 
 /// Everything that one job rolls back.
 #[derive(Debug)]
@@ -149,14 +150,6 @@ impl Engine {
             spec: instance.host,
             disks,
         })
-    }
-}
-
-pub(super) fn source_of(volume: &VolumeInfo) -> DiskSource {
-    DiskSource {
-        volume: volume.id.clone(),
-        format: volume.format,
-        location: volume.location.clone(),
     }
 }
 

@@ -14,18 +14,6 @@ use crate::error::EngineError;
 use crate::jobs::{JobSpec, Outcome, RunningJob};
 use crate::model::JobKind;
 
-/// Volumes that are suspended because of a rollback, and what to tell whoever wants to use them.
-pub(crate) async fn suspensions(inner: &Inner) -> Result<BTreeMap<String, String>, EngineError> {
-    let records = inner.catalogue.rollbacks().await?;
-    let activity = inner.activity();
-    let suspension = |record: RollbackRecord| {
-        let is_running = activity.jobs.contains_key(&record.job);
-        let reason = record.suspension(is_running);
-        (record.source.volume, reason)
-    };
-    Ok(records.into_iter().map(suspension).collect())
-}
-
 /// Goes on with all rollbacks that were cut off, each as the job that it was where that has not ended, in the background: repositories
 /// may take their time. Their volumes are claimed when this returns. Of the unfinished jobs given, those that had not begun to change
 /// anything are returned.
@@ -35,6 +23,9 @@ pub(crate) async fn resume_rollbacks(
 ) -> Result<Vec<JobRow>, EngineError> {
     let mut by_job: BTreeMap<String, Vec<RollbackRecord>> = BTreeMap::new();
     for record in inner.catalogue.rollbacks().await? {
+        inner
+            .registry
+            .suspend(&record.source.volume, &record.suspension(false));
         if record.is_resumed() {
             by_job.entry(record.job.clone()).or_default().push(record);
         }

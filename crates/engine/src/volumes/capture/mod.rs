@@ -10,5 +10,7 @@ mod disk;
 mod piece;
 mod tokens;
 
-pub(super) use disk::{CapturedDisk, DiskFailure, WrittenDisk, store_disk};
+pub(super) use disk::{
+    CapturedDisk, DiskFailure, Purpose, WrittenDisk, save_tree, store_disk, store_json,
+};
 pub(super) use tokens::VolumeState;

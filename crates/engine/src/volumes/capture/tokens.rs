@@ -77,11 +77,6 @@ impl VolumeState {
         }
     }
 
-    /// The token of a volume, whatever it belongs to.
-    pub(in crate::volumes) fn any_token(&self, volume: &str) -> Option<DiskToken> {
-        serde_json::from_slice(&fs::read(self.token_file(volume)).ok()?).ok()
-    }
-
     /// Replaces the token of a volume. After a crash there is the old one or the new one.
     pub(in crate::volumes) fn keep_token(
         &self,

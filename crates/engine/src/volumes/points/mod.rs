@@ -1,17 +1,20 @@
 //! Points: making, listing, renaming and deleting them.
+//!
+//! The order in which a point is made is that of any snapshot: the job is a row of the catalogue, then everything is stored and proved,
+//! then the restic snapshot makes it count, then the catalogue knows it. Only after that do drivers and caches let go of what belongs
+//! to the point before.
 
-mod api;
+mod accept;
+mod delete;
+mod job;
+mod known;
+mod list;
+mod recover;
+mod rename;
+mod running;
+mod side;
+mod store;
 
-use std::sync::Arc;
-
-use crate::catalogue::JobRow;
-use crate::engine::Inner;
-use crate::error::EngineError;
-
-pub(crate) async fn fail_points(_inner: &Inner, _row: &JobRow, _reason: &str) -> Result<(), EngineError> {
-    todo!()
-}
-
-pub(crate) fn complete_point_deletion(_inner: &Arc<Inner>, _row: JobRow) {
-    todo!()
-}
+pub(crate) use recover::{complete_point_deletion, fail_points};
+pub(crate) use running::RunningPoint;
+pub(crate) use side::{import_names, set_head};

@@ -124,6 +124,11 @@ impl StoredDisk {
         BlobId::of(&ids.copied().collect::<Vec<u8>>())
     }
 
+    /// The directory of a piece.
+    pub(crate) fn piece_tree(&self, number: u64) -> Option<BlobId> {
+        self.pieces.get(number as usize).copied()
+    }
+
     /// Number of blocks.
     pub fn block_count(&self) -> u64 {
         self.shape.size_bytes.div_ceil(self.shape.block_bytes)

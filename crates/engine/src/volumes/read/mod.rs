@@ -12,9 +12,12 @@ mod error;
 mod export;
 mod open;
 mod piece;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use api::HeldPoint;
 pub use disk::{DISK_CACHE_BYTES, DiskShape, StoredDisk};
 pub use error::ReadError;
+pub(in crate::volumes) use piece::Piece;
 pub use export::{ExportError, export_disk};
 pub use open::stored_disks;

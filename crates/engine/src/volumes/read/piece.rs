@@ -12,7 +12,7 @@ const HOLE: u32 = u32::MAX;
 
 /// The blobs of up to 16,384 blocks. Memory: 4 bytes a block and 32 more for one that is no hole, together at most 576 KiB.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(in crate::volumes) struct Piece {
     /// For each block its position in `blobs`, or [`HOLE`].
     slots: Vec<u32>,
     blobs: Vec<BlobId>,
@@ -21,7 +21,7 @@ pub(super) struct Piece {
 impl Piece {
     /// Finds out what the blocks of a stored file are. `disk` names it in errors; `blob_bytes` looks a length up where it does not
     /// follow from the layout.
-    pub(super) fn new(
+    pub(in crate::volumes) fn new(
         node: &Node,
         block_bytes: u64,
         disk: &str,
@@ -91,12 +91,12 @@ impl Piece {
     }
 
     /// How many blocks it has.
-    pub(super) fn blocks(&self) -> usize {
+    pub(in crate::volumes) fn blocks(&self) -> usize {
         self.slots.len()
     }
 
     /// The blob of a block, counted from the beginning of the piece; none for a hole and behind the end.
-    pub(super) fn blob(&self, block: usize) -> Option<&BlobId> {
+    pub(in crate::volumes) fn blob(&self, block: usize) -> Option<&BlobId> {
         let slot = *self.slots.get(block)?;
         self.blobs.get(slot as usize)
     }
@@ -142,4 +142,93 @@ impl ZeroIds {
 
 fn zeros_id(bytes: u64) -> BlobId {
     BlobId::of(&vec![0; bytes as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use snapkeep_vault::NodeKind;
+
+    use super::*;
+
+    const BLOCK: u64 = 256 << 10;
+
+    fn node(size: u64, content: Vec<BlobId>) -> Node {
+        Node {
+            size,
+            content: Some(content),
+            ..Node::new("disk.raw", NodeKind::File)
+        }
+    }
+
+    fn data(number: u8) -> BlobId {
+        BlobId::of(&[number])
+    }
+
+    fn piece(size: u64, block: u64, content: Vec<BlobId>) -> Result<Piece, ReadError> {
+        Piece::new(&node(size, content), block, "vol-ABC1234/disk-0000", |_| {
+            None
+        })
+    }
+
+    fn blocks(piece: &Piece) -> Vec<Option<BlobId>> {
+        (0..piece.blocks())
+            .map(|block| piece.blob(block).copied())
+            .collect()
+    }
+
+    #[test]
+    fn a_hole_of_512_kib_is_two_blocks_wherever_it_begins() {
+        let content = vec![data(1), zero_blob_id(), data(2), zeros_id(BLOCK), data(3)];
+        let piece = piece(6 * BLOCK, BLOCK, content).unwrap();
+        let expected = [
+            Some(data(1)),
+            None,
+            None,
+            Some(data(2)),
+            None,
+            Some(data(3)),
+        ];
+        assert_eq!(blocks(&piece), expected);
+        assert_eq!(piece.blob(6), None);
+    }
+
+    #[test]
+    fn large_blocks_are_made_of_several_zero_blobs() {
+        let content = vec![
+            zero_blob_id(),
+            zero_blob_id(),
+            data(1),
+            zero_blob_id(),
+            zeros_id(1000),
+        ];
+        let piece = piece((2 << 20) + (512 << 10) + 1000, 1 << 20, content).unwrap();
+        assert_eq!(blocks(&piece), [None, Some(data(1)), None]);
+    }
+
+    #[test]
+    fn the_last_block_may_be_shorter() {
+        let with_data = piece(BLOCK + 512, BLOCK, vec![data(1), data(2)]).unwrap();
+        assert_eq!(blocks(&with_data), [Some(data(1)), Some(data(2))]);
+        let with_zeros = piece(BLOCK + 512, BLOCK, vec![data(1), zeros_id(512)]).unwrap();
+        assert_eq!(blocks(&with_zeros), [Some(data(1)), None]);
+        let empty = piece(0, BLOCK, Vec::new()).unwrap();
+        assert_eq!(empty.blocks(), 0);
+    }
+
+    #[test]
+    fn what_is_no_row_of_blocks_is_refused() {
+        let text = |result: Result<Piece, ReadError>| result.unwrap_err().to_string();
+        let too_few = text(piece(3 * BLOCK, BLOCK, vec![data(1), data(2)]));
+        assert!(too_few.contains("is missing"), "{too_few}");
+        let halves = Piece::new(
+            &node(3 * BLOCK, vec![data(1), data(2)]),
+            BLOCK,
+            "vol-ABC1234/disk-0000",
+            |_| Some(BLOCK as u32 * 3 / 2),
+        );
+        let halves = text(halves);
+        assert!(halves.contains("is no block of 262144 bytes"), "{halves}");
+        let too_many = text(piece(BLOCK, BLOCK, vec![data(1), data(2)]));
+        assert!(too_many.contains("is no block"), "{too_many}");
+    }
 }

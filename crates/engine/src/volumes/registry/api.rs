@@ -113,6 +113,20 @@ impl Inner {
         instance.ok_or_else(|| EngineError::InstanceMissing { id: id.to_owned() })
     }
 
+    /// Notes a volume that was made in the folder of volumes under a new id, with its name.
+    pub(crate) async fn register_made(
+        self: &Arc<Self>,
+        volume: &AddVolume,
+    ) -> Result<(), EngineError> {
+        let spec = serde_json::to_string(volume)
+            .map_err(|error| EngineError::Internal(error.to_string()))?;
+        let id = volume.id.as_deref().unwrap_or_default();
+        let (kind, origin) = (IdKind::Volume, VolumeOrigin::Added);
+        let row = resource_row(id, kind, origin, &name_of(volume), Some(spec));
+        self.catalogue.put_resource(&row).await?;
+        self.scan_volumes().await
+    }
+
     /// Sizes and states of volumes as they are now.
     async fn look_at(
         self: &Arc<Self>,
@@ -154,14 +168,16 @@ fn inspect(volume: &mut VolumeInfo, look: Look) {
     }
 }
 
-fn refused(resource: &str, reason: impl Into<String>) -> EngineError {
+/// What cannot be done with a volume, an instance or an image, and why.
+pub(in crate::volumes) fn refused(resource: &str, reason: impl Into<String>) -> EngineError {
     EngineError::ResourceRefused {
         resource: resource.to_owned(),
         reason: reason.into(),
     }
 }
 
-fn check_name(resource: &str, name: &str) -> Result<(), EngineError> {
+/// Refuses what cannot be the name of a volume, an instance or an image.
+pub(in crate::volumes) fn check_name(resource: &str, name: &str) -> Result<(), EngineError> {
     if name.trim().is_empty() {
         return Err(refused(resource, "the name is empty; give one"));
     }

@@ -8,6 +8,8 @@ mod build;
 mod found;
 mod suspended;
 
+pub(in crate::volumes) use api::{check_name, refused};
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -46,5 +48,16 @@ pub(crate) fn source_of(volume: &VolumeInfo) -> DiskSource {
         volume: volume.id.clone(),
         format: volume.format,
         location: volume.location.clone(),
+    }
+}
+
+impl Registry {
+    /// The volumes of an instance that are known, in its order.
+    pub(crate) fn volumes_of(&self, instance: &InstanceInfo) -> Vec<VolumeInfo> {
+        let known = self.known();
+        let volumes = instance.volumes.iter();
+        volumes
+            .filter_map(|volume| known.volumes.get(volume).cloned())
+            .collect()
     }
 }

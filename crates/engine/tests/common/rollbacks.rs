@@ -1,0 +1,107 @@
+//! Volumes outside of the folder of volumes, and hosts, for tests that write to them.
+
+use std::path::{Path, PathBuf};
+
+use snapkeep_engine::{
+    AddInstance, AddVolume, Engine, EngineError, HostSpec, JobInfo, JobState, PointInfo,
+    PointsTicket, RollbackMode,
+};
+
+use super::World;
+use super::volumes::{create, point_of};
+
+/// Bytes of a block of small disks.
+pub const BLOCK: usize = 256 << 10;
+
+/// A disk of so many blocks whose content follows from the seed; every fourth block is zeros.
+pub fn disk(seed: u64, blocks: usize) -> Vec<u8> {
+    let mut bytes = vec![0; blocks * BLOCK];
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    for (number, block) in bytes.chunks_mut(BLOCK).enumerate() {
+        if number % 4 == 3 {
+            continue;
+        }
+        for word in block.chunks_mut(8) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            word.copy_from_slice(&state.to_le_bytes());
+        }
+    }
+    bytes
+}
+
+/// The disk with one block changed.
+pub fn changed(disk: &[u8], block: usize, seed: u8) -> Vec<u8> {
+    let mut bytes = disk.to_vec();
+    for byte in &mut bytes[block * BLOCK..(block + 1) * BLOCK] {
+        *byte = byte.wrapping_add(seed).wrapping_mul(31);
+    }
+    bytes
+}
+
+impl World {
+    /// A volume in a file outside of the folder of volumes: its id and its file.
+    pub async fn volume(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        rollback: RollbackMode,
+    ) -> (String, PathBuf) {
+        let folder = self.folder.path().join("disks");
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(format!("{name}.raw"));
+        std::fs::write(&path, bytes).unwrap();
+        let volume = AddVolume {
+            id: None,
+            name: Some(name.to_owned()),
+            location: path.display().to_string(),
+            format: None,
+            allow_inconsistent: false,
+            rollback: Some(rollback),
+        };
+        let volume = self.engine.add_volume(volume).await.unwrap();
+        (volume.id, path)
+    }
+
+    /// An instance of volumes.
+    pub async fn instance(&self, name: &str, volumes: &[&String], host: HostSpec) -> String {
+        let instance = AddInstance {
+            id: None,
+            name: name.to_owned(),
+            description: String::new(),
+            volumes: volumes.iter().map(|id| (*id).clone()).collect(),
+            host,
+        };
+        self.engine.add_instance(instance).await.unwrap().id
+    }
+
+    /// A point of a resource, complete.
+    pub async fn point(&self, resource: &str, name: &str) -> PointInfo {
+        let ticket = create(self, &[resource], name).await.unwrap();
+        succeeded(&self.engine, &ticket).await;
+        point_of(self, &ticket).await
+    }
+
+    /// Rolls back and waits for the end.
+    pub async fn apply(&self, points: &[&str]) -> Result<JobInfo, EngineError> {
+        let points: Vec<String> = points.iter().map(|it| (*it).to_owned()).collect();
+        let ticket = self.engine.apply_points(&points, false).await?;
+        self.engine.wait_job(&ticket.job_id).await
+    }
+}
+
+/// Waits for a job that must end well.
+pub async fn succeeded(engine: &Engine, ticket: &PointsTicket) -> JobInfo {
+    let job = engine.wait_job(&ticket.job_id).await.unwrap();
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    job
+}
+
+/// Whether the file is the same, without printing megabytes when it is not.
+pub fn assert_file(path: &Path, bytes: &[u8]) {
+    let has = std::fs::read(path).unwrap();
+    assert_eq!(has.len(), bytes.len(), "{}", path.display());
+    let differs = has.iter().zip(bytes).position(|(has, wanted)| has != wanted);
+    assert_eq!(differs, None, "{} differs there", path.display());
+}

@@ -1,0 +1,460 @@
+//! Rolling volumes and instances back to points.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::rollbacks::{BLOCK, assert_file, changed, disk, succeeded};
+use common::volumes::assert_content;
+use common::{World, config, world};
+use serde_json::{Value, json};
+use snapkeep_drivers::StoreDriver;
+use snapkeep_drivers::volume::host::{Hook, HookSpec};
+use snapkeep_engine::{
+    CreatePoints, Engine, EngineConfig, EngineError, HostSpec, JobInfo, JobState, RollbackMode,
+    VolumeStatus,
+};
+
+/// A host whose hooks note what they are asked in a file and keep its state in another.
+fn host(world: &World, name: &str) -> (HostSpec, PathBuf) {
+    let folder = world.folder.path().join("hosts");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (script, log, state) = (
+        folder.join(format!("{name}.sh")),
+        folder.join(format!("{name}.log")),
+        folder.join(format!("{name}.running")),
+    );
+    let text = format!(
+        "#!/bin/sh\ncase $1 in\n\
+         stop) echo stop >> {log}; rm -f {state};;\n\
+         start) echo start >> {log}; touch {state};;\n\
+         status) test -e {state};;\nesac\n",
+        log = log.display(),
+        state = state.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&state, "").unwrap();
+    std::fs::write(&log, "").unwrap();
+    let hook = |action: &str| {
+        Some(Hook {
+            argv: vec![
+                "/bin/sh".into(),
+                script.display().to_string(),
+                action.into(),
+            ],
+            timeout_s: None,
+        })
+    };
+    let spec = HookSpec {
+        stop: hook("stop"),
+        start: hook("start"),
+        status: hook("status"),
+        ..HookSpec::default()
+    };
+    (HostSpec::Hooks(spec), log)
+}
+
+fn lines(log: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(log).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn outcome_of<'a>(job: &'a JobInfo, volume: &str) -> &'a Value {
+    let volumes = job.result.as_ref().unwrap()["volumes"].as_array().unwrap();
+    let of_volume = volumes.iter().find(|it| it["volume"] == volume).unwrap();
+    &of_volume["outcome"]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_swapped_and_byte_for_byte_as_the_point_shows() {
+    let world = world().await;
+    let first = disk(1, 40);
+    let (volume, path) = world.volume("web", &first, RollbackMode::Swap).await;
+    let one = world.point(&volume, "one").await;
+    let mut second = changed(&first, 7, 3);
+    second[3 * BLOCK..4 * BLOCK].fill(9);
+    second.truncate(39 * BLOCK + 4096);
+    std::fs::write(&path, &second).unwrap();
+    let two = world.point(&volume, "two").await;
+    assert!(two.is_head && two.parent_id.as_deref() == Some(one.id.as_str()));
+
+    let inode = std::fs::metadata(&path).unwrap().ino();
+    let job = world.apply(&[&one.id]).await.unwrap();
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    assert_file(&path, &first);
+    assert_ne!(std::fs::metadata(&path).unwrap().ino(), inode);
+    let outcome = outcome_of(&job, &volume);
+    assert_eq!(
+        (&outcome["state"], &outcome["mode"]),
+        (&json!("applied"), &json!("swap"))
+    );
+    assert_eq!(job.resources, [volume.clone()]);
+    assert!(world.engine.point(&one.id).await.unwrap().is_head);
+    assert!(!world.engine.point(&two.id).await.unwrap().is_head);
+
+    // The next increment hangs on the applied point: the chain is a tree.
+    let third = changed(&first, 20, 5);
+    std::fs::write(&path, &third).unwrap();
+    let three = world.point(&volume, "three").await;
+    assert_eq!(three.parent_id.as_deref(), Some(one.id.as_str()));
+    for (point, bytes) in [(&two, &second), (&three, &third), (&one, &first)] {
+        world.apply(&[&point.id]).await.unwrap();
+        assert_file(&path, bytes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_place_only_what_differs_is_written() {
+    let world = world().await;
+    let first = disk(1, 40);
+    let (volume, path) = world.volume("web", &first, RollbackMode::InPlace).await;
+    let one = world.point(&volume, "one").await;
+    std::fs::write(&path, changed(&changed(&first, 7, 3), 8, 1)).unwrap();
+    let inode = std::fs::metadata(&path).unwrap().ino();
+    let job = world.apply(&[&one.id]).await.unwrap();
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    assert_file(&path, &first);
+    assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode);
+    let outcome = outcome_of(&job, &volume);
+    assert_eq!(outcome["mode"], "in_place");
+    assert_eq!(outcome["written_bytes"], 2 * BLOCK as u64);
+    let status = world.engine.volume(&volume).await.unwrap().status;
+    assert_eq!(status, VolumeStatus::Available);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_of_several_volumes_is_stopped_once_and_started_once() {
+    let world = world().await;
+    let (first, second) = (disk(1, 12), disk(2, 12));
+    let (boot, boot_path) = world.volume("boot", &first, RollbackMode::Swap).await;
+    let (data, data_path) = world.volume("data", &second, RollbackMode::InPlace).await;
+    let (host, log) = host(&world, "web");
+    let instance = world.instance("web", &[&boot, &data], host).await;
+    let point = world.point(&instance, "both").await;
+    std::fs::write(&boot_path, changed(&first, 1, 1)).unwrap();
+    std::fs::write(&data_path, changed(&second, 1, 1)).unwrap();
+
+    let job = world.apply(&[&point.id]).await.unwrap();
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    assert_file(&boot_path, &first);
+    assert_file(&data_path, &second);
+    assert_eq!(lines(&log), ["stop", "start"]);
+
+    // One that is stopped stays so.
+    std::fs::remove_file(log.with_extension("running")).unwrap();
+    std::fs::write(&boot_path, changed(&first, 1, 1)).unwrap();
+    let job = world.apply(&[&point.id]).await.unwrap();
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    assert_file(&boot_path, &first);
+    assert_eq!(lines(&log).len(), 2);
+}
+
+/// Spoils the middle of every larger file of packs, so that data cannot be read and small descriptions can.
+fn damage(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            damage(&path);
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        if bytes.len() > 1 << 20 {
+            let (start, end) = (bytes.len() / 8, bytes.len() / 8 * 7);
+            bytes[start..end].fill(0x55);
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_volume_fails_the_host_stays_down_and_all_states_are_told() {
+    let world = world().await;
+    let (first, second) = (disk(1, 2), disk(2, 40));
+    let (boot, boot_path) = world.volume("boot", &first, RollbackMode::Swap).await;
+    let (data, data_path) = world.volume("data", &second, RollbackMode::Swap).await;
+    let (host, log) = host(&world, "web");
+    let instance = world.instance("web", &[&boot, &data], host).await;
+    let point = world.point(&instance, "both").await;
+    let other = disk(3, 40);
+    std::fs::write(&data_path, &other).unwrap();
+    damage(&world.repository_dir("volumes").join("data"));
+
+    let job = world.apply(&[&point.id]).await.unwrap();
+    assert_eq!(job.state, JobState::Failed);
+    let error = job.error.unwrap();
+    assert!(
+        error.contains(&format!("[{boot}] is as point {} shows", point.id)),
+        "{error}"
+    );
+    assert!(error.contains(&format!("[{data}] is unchanged")), "{error}");
+    assert!(error.contains("is left stopped"), "{error}");
+    assert_file(&boot_path, &first);
+    assert_file(&data_path, &other);
+    assert_eq!(lines(&log), ["stop"]);
+    // A swap that failed left the old file: nothing has to be finished.
+    for volume in [&boot, &data] {
+        let status = world.engine.volume(volume).await.unwrap().status;
+        assert_eq!(status, VolumeStatus::Available);
+    }
+    assert!(
+        !world
+            .engine
+            .point(&point.id)
+            .await
+            .unwrap()
+            .locked_until_ms
+            .is_some()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_requests_change_nothing() {
+    let world = world().await;
+    let first = disk(1, 4);
+    let (volume, path) = world.volume("web", &first, RollbackMode::Swap).await;
+    let (other, _) = world.volume("other", &first, RollbackMode::Swap).await;
+    let instance = world.instance("pair", &[&other], HostSpec::None).await;
+    let (one, two) = (
+        world.point(&volume, "one").await,
+        world.point(&volume, "two").await,
+    );
+    let whole = world.point(&instance, "whole").await;
+    let disk_alone = world.point(&other, "alone").await;
+    let now = changed(&first, 0, 1);
+    std::fs::write(&path, &now).unwrap();
+
+    let refused = |result: Result<JobInfo, EngineError>| result.unwrap_err();
+    assert!(matches!(
+        refused(world.apply(&[]).await),
+        EngineError::NothingNamed { .. }
+    ));
+    assert!(matches!(
+        refused(world.apply(&["ss-0000000"]).await),
+        EngineError::PointMissing { .. }
+    ));
+    assert!(matches!(
+        refused(world.apply(&[&one.id, &two.id]).await),
+        EngineError::ResourceRepeated { resource, .. } if resource == volume
+    ));
+    assert!(matches!(
+        refused(world.apply(&[&whole.id, &disk_alone.id]).await),
+        EngineError::ResourceRepeated { resource, .. } if resource == other
+    ));
+    // Nobody can stop what has the disk open.
+    let open = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let used = std::process::Command::new("sleep")
+        .arg("60")
+        .stdout(open)
+        .spawn();
+    let mut used = used.unwrap();
+    let error = refused(world.apply(&[&one.id]).await).to_string();
+    assert!(error.contains("is in use by"), "{error}");
+    used.kill().unwrap();
+    used.wait().unwrap();
+    assert_file(&path, &now);
+    // The same point twice is once.
+    let job = world.apply(&[&one.id, &one.id]).await.unwrap();
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    assert_file(&path, &first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_of_how_things_are_now_is_made_first_when_asked_for() {
+    let world = world().await;
+    let first = disk(1, 8);
+    let (volume, path) = world.volume("web", &first, RollbackMode::Swap).await;
+    let one = world.point(&volume, "one").await;
+    let second = changed(&first, 2, 2);
+    std::fs::write(&path, &second).unwrap();
+    let ticket = world
+        .engine
+        .apply_points(std::slice::from_ref(&one.id), true)
+        .await
+        .unwrap();
+    let job = succeeded(&world.engine, &ticket).await;
+    assert_file(&path, &first);
+    let safety = job.result.unwrap()["safety_points"][0]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let safety = world.engine.point(&safety).await.unwrap();
+    assert_content(&world, &safety, &volume, &second).await;
+    assert!(world.engine.point(&one.id).await.unwrap().is_head);
+    let undone = world.apply(&[&safety.id]).await.unwrap();
+    assert_eq!(undone.state, JobState::Succeeded);
+    assert_file(&path, &second);
+}
+
+/// Limits reading from the repository of points, so that a rollback takes its time; none = no limit.
+async fn limit_reading(world: &World, rate: Option<&str>) {
+    let mut settings = json!({ "location": "volumes" });
+    if let Some(rate) = rate {
+        settings["max_restore_bytes_per_sec"] = json!(rate);
+    }
+    world.register_with("volumes", settings).await.unwrap();
+}
+
+/// Waits until a rollback has written something to a file that holds only `old`.
+async fn until_mixed(path: &Path, old: &[u8]) {
+    for _ in 0..600 {
+        if std::fs::read(path).unwrap() != old {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("nothing was written within 12 seconds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_rollback_in_place_leaves_the_volume_suspended_until_it_is_applied_again() {
+    let world = world().await;
+    limit_reading(&world, None).await;
+    let first = disk(1, 64);
+    let (volume, path) = world.volume("web", &first, RollbackMode::InPlace).await;
+    let one = world.point(&volume, "one").await;
+    let other = disk(2, 64);
+    std::fs::write(&path, &other).unwrap();
+    limit_reading(&world, Some("2mb")).await;
+    let points = [one.id.clone()];
+    let ticket = world.engine.apply_points(&points, false).await.unwrap();
+    // While it runs nothing else may touch the volume.
+    let again = world.engine.apply_points(&points, false).await.unwrap_err();
+    assert!(matches!(again, EngineError::ResourceBusy { .. }), "{again}");
+    until_mixed(&path, &other).await;
+    world.engine.cancel_job(&ticket.job_id).await.unwrap();
+    let job = world.engine.wait_job(&ticket.job_id).await.unwrap();
+    assert_eq!(job.state, JobState::Cancelled);
+
+    let status = world.engine.volume(&volume).await.unwrap().status;
+    let VolumeStatus::Suspended { reason } = status else {
+        panic!("{status:?}");
+    };
+    assert!(reason.contains("its content is a mixture"), "{reason}");
+    let request = CreatePoints {
+        resources: vec![volume.clone()],
+        name: "of a mixture".into(),
+        ..CreatePoints::default()
+    };
+    let refused = world.engine.create_points(request).await.unwrap_err();
+    assert!(
+        matches!(refused, EngineError::VolumeSuspended { .. }),
+        "{refused}"
+    );
+    // A restart does not forget it, and does not decide for the operator.
+    let world = world.restart().await;
+    limit_reading(&world, None).await;
+    let status = world.engine.volume(&volume).await.unwrap().status;
+    assert_eq!(status, VolumeStatus::Suspended { reason });
+    let job = world.apply(&[&one.id]).await.unwrap();
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    assert_file(&path, &first);
+    let status = world.engine.volume(&volume).await.unwrap().status;
+    assert_eq!(status, VolumeStatus::Available);
+}
+
+/// What a process that dies now leaves of the engine's own files.
+fn copy_of_state(world: &World) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let data = world.folder.path().join("data");
+    for entry in std::fs::read_dir(data).unwrap() {
+        let entry = entry.unwrap();
+        if entry.metadata().unwrap().is_file() && entry.file_name() != "engine.lock" {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+async fn start_from(world: &World, copy: &tempfile::TempDir) -> Engine {
+    let config = EngineConfig {
+        repo_roots: vec![world.folder.path().join("data/repositories")],
+        ..config(copy)
+    };
+    let config = EngineConfig {
+        data_dir: copy.path().to_owned(),
+        ..config
+    };
+    let driver = Arc::new(StoreDriver::new(world.store.clone()));
+    Engine::start(config, driver).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_that_a_crash_cut_off_is_finished_by_the_next_start_as_the_same_job() {
+    let world = world().await;
+    limit_reading(&world, None).await;
+    let (first, second) = (disk(1, 4), disk(2, 64));
+    let (boot, boot_path) = world.volume("boot", &first, RollbackMode::Swap).await;
+    let (data, data_path) = world.volume("data", &second, RollbackMode::InPlace).await;
+    let (host, log) = host(&world, "web");
+    let instance = world.instance("web", &[&boot, &data], host).await;
+    let point = world.point(&instance, "both").await;
+    std::fs::write(&boot_path, changed(&first, 1, 1)).unwrap();
+    let other = disk(3, 64);
+    std::fs::write(&data_path, &other).unwrap();
+    limit_reading(&world, Some("2mb")).await;
+    let ticket = world
+        .engine
+        .apply_points(std::slice::from_ref(&point.id), false)
+        .await
+        .unwrap();
+    until_mixed(&data_path, &other).await;
+    let copy = copy_of_state(&world);
+    // The dead do not write.
+    world.engine.cancel_job(&ticket.job_id).await.unwrap();
+    world.engine.wait_job(&ticket.job_id).await.unwrap();
+    assert_eq!(lines(&log), ["stop"]);
+    limit_reading(&world, None).await;
+
+    let engine = start_from(&world, &copy).await;
+    let job = succeeded(&engine, &ticket).await;
+    assert_eq!(job.id, ticket.job_id);
+    assert_file(&boot_path, &first);
+    assert_file(&data_path, &second);
+    assert_eq!(lines(&log), ["stop", "start"]);
+    for volume in [&boot, &data] {
+        let status = engine.volume(volume).await.unwrap().status;
+        assert_eq!(status, VolumeStatus::Available);
+    }
+    assert!(engine.point(&point.id).await.unwrap().is_head);
+    engine.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_that_a_shutdown_cut_off_goes_on_at_the_next_start() {
+    let world = world().await;
+    limit_reading(&world, None).await;
+    let first = disk(1, 64);
+    let (volume, path) = world.volume("web", &first, RollbackMode::InPlace).await;
+    let one = world.point(&volume, "one").await;
+    let other = disk(2, 64);
+    std::fs::write(&path, &other).unwrap();
+    limit_reading(&world, Some("2mb")).await;
+    world
+        .engine
+        .apply_points(std::slice::from_ref(&one.id), false)
+        .await
+        .unwrap();
+    until_mixed(&path, &other).await;
+    world.engine.shutdown(Duration::ZERO).await;
+    let folder = Arc::clone(&world.folder);
+    drop(world);
+    let world = common::open(folder).await;
+    limit_reading(&world, None).await;
+    let jobs = world.engine.jobs().await.unwrap();
+    let resumed = jobs
+        .iter()
+        .find(|job| job.resources == [volume.clone()] && job.finished_ms.is_none());
+    if let Some(resumed) = resumed {
+        let ended = world.engine.wait_job(&resumed.id).await.unwrap();
+        assert_eq!(ended.state, JobState::Succeeded, "{:?}", ended.error);
+    }
+    assert_file(&path, &first);
+    let status = world.engine.volume(&volume).await.unwrap().status;
+    assert_eq!(status, VolumeStatus::Available);
+}
