@@ -6,6 +6,8 @@
 mod fields;
 mod handshake;
 mod numbers;
+#[cfg(test)]
+mod tests;
 mod transmission;
 
 pub use fields::Malformed;

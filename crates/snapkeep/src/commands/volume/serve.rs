@@ -139,10 +139,7 @@ pub(super) async fn run(arguments: ServeArgs, connect: &ConnectArgs) -> Result<E
         _ = interrupt.recv() => {}
     }
     let ended = tokio::task::spawn_blocking(move || end(serving));
-    let written = ended.await.map_err(Failure::failed)??;
-    if let (Some(written), Some(file)) = (written, &arguments.overlay) {
-        tracing::debug!(written, overlay = %file.display(), "the overlay is complete");
-    }
+    ended.await.map_err(Failure::failed)??;
     Ok(Exit::Ok)
 }
 
@@ -250,20 +247,19 @@ fn scratch_folder() -> PathBuf {
     }
 }
 
-/// Ends the server; how many bytes the overlay holds.
-fn end(serving: Serving) -> Result<Option<u64>, Failure> {
+/// Lets requests that are under way be answered, and makes durable what was written.
+fn end(serving: Serving) -> Result<(), Failure> {
     let Serving {
         server, overlay, ..
     } = serving;
     server.stop();
     let Some(overlay) = overlay else {
-        return Ok(None);
+        return Ok(());
     };
     overlay.flush().map_err(|cause| {
         Failure::failed(format!("what was written is not durable: {cause}"))
             .hint("make room where the overlay is, and check what was written last")
-    })?;
-    Ok(Some(overlay.written_bytes()))
+    })
 }
 
 /// Commands to try, fitting what is served.
