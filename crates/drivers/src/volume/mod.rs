@@ -1,7 +1,8 @@
 //! Disks: what they are, who uses them, how they are captured and written.
 //!
 //! * [`probe`] tells what is at a location, [`users_of`] who may be writing to it.
-//! * [`capture`](capture()) takes disks at one moment and tells, where it can, what changed since the snapshot before.
+//! * [`capture`](capture()) takes disks at one moment and tells, where it can, what changed since the snapshot before;
+//!   [`forget`] removes what it leaves beside a disk for that.
 //! * [`host`] stops, starts, freezes and thaws what runs on them.
 //! * [`write`] makes a disk, or the image of one, what a snapshot says.
 //!
@@ -20,7 +21,7 @@ mod source;
 mod users;
 pub mod write;
 
-pub use capture::{Changes, DiskCapture, DiskRequest, GroupCapture, capture};
+pub use capture::{Changes, DiskCapture, DiskRequest, GroupCapture, capture, forget};
 pub use error::VolumeError;
 pub use model::{
     ChangeSource, Consistency, DiskSource, DiskToken, DiskUser, DiskUserKind, Extent, ProbedDisk,

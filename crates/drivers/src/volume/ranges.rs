@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+/// Ranges of changes that are kept of one disk: 4 MiB of memory. Beyond that they are coarsened.
+pub(super) const MOST_CHANGES: usize = 1 << 18;
+
 /// Byte ranges, sorted, disjoint and with gaps between them: touching ranges are one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
@@ -80,6 +83,17 @@ impl RangeSet {
             aligned.insert(start..end);
         }
         aligned
+    }
+
+    /// The set grown to ever larger units until it has at most `most` (not zero) ranges: a superset of bounded memory.
+    #[must_use]
+    pub fn coarsened(mut self, most: usize) -> Self {
+        let mut unit = 65_536;
+        while self.len() > most {
+            self = self.aligned_to(unit);
+            unit *= 2;
+        }
+        self
     }
 
     /// What is in this set, in the other, or in both.
@@ -220,6 +234,17 @@ mod tests {
             for block in 0..(SPACE + 64) / unit {
                 let window = block * unit..(block + 1) * unit;
                 prop_assert_eq!(aligned.contains(window.clone()), set.intersects(window));
+            }
+        }
+
+        #[test]
+        fn coarsening_bounds_the_ranges_and_loses_nothing(list in vec((0..1_u64 << 40, 1..1_u64 << 30), 0..40), most in 1..10_usize) {
+            let set: RangeSet = list.iter().map(|(start, length)| *start..start + length).collect();
+            let coarse = set.clone().coarsened(most);
+            prop_assert!(coarse.len() <= most);
+            prop_assert!(set.iter().all(|range| coarse.contains(range)));
+            if set.len() <= most {
+                prop_assert_eq!(coarse, set);
             }
         }
 

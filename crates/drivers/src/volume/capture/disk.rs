@@ -15,7 +15,7 @@ use super::{Changes, DiskRequest, image, raw};
 use crate::volume::fiemap::count_extents;
 use crate::volume::probe::device_size;
 use crate::volume::qcow2::Qcow2Header;
-use crate::volume::source::{FileSource, NbdSource};
+use crate::volume::source::{DiskReader, FileSource, NbdSource};
 use crate::volume::users::{qemu_lock, sysfs_folder};
 use crate::volume::{
     Consistency, DiskSource, DiskUser, DiskUserKind, VolumeError, VolumeFormat, users_of,
@@ -58,7 +58,7 @@ enum Kind {
         path: PathBuf,
         size_bytes: u64,
     },
-    Nbd(NbdSource),
+    Nbd(Box<NbdSource>),
 }
 
 /// A raw file or an image file.
@@ -85,7 +85,7 @@ impl<'a> Prepared<'a> {
         let mut kind = match source.format {
             VolumeFormat::Raw | VolumeFormat::Qcow2 => Kind::File(FileDisk::open(source)?),
             VolumeFormat::Block => open_device(source, &mut users)?,
-            VolumeFormat::Nbd => Kind::Nbd(NbdSource::connect(&source.location)?),
+            VolumeFormat::Nbd => Kind::Nbd(Box::new(NbdSource::connect(&source.location)?)),
         };
         // Asked after QEMU programs are locked out, so that none comes in between.
         let found = lasting_users(source)?;
@@ -195,7 +195,7 @@ impl<'a> Prepared<'a> {
                 path,
                 size_bytes,
             } => finish_device(file, path, size_bytes, request, consistency),
-            Kind::Nbd(source) => finish_nbd(source, request, consistency),
+            Kind::Nbd(source) => finish_nbd(*source, request, consistency),
         };
         if let Some(reason) = &setting.live_reason {
             captured.changes.reason = Some(match captured.changes.reason {
@@ -374,7 +374,6 @@ fn finish_device(
 }
 
 fn finish_nbd(source: NbdSource, request: &DiskRequest, consistency: Consistency) -> Captured {
-    use crate::volume::source::DiskReader;
     let size_bytes = source.size_bytes();
     Captured {
         reader: Box::new(source),

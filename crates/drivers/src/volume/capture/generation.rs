@@ -42,7 +42,6 @@ impl Generation {
     /// A crash in between leaves the caller with a token whose traces are gone, and then everything is read; the other order
     /// could leave two tokens that are both believed.
     pub(super) fn kept(self, snapshot: &str) -> Option<DiskToken> {
-        let path = Path::new(&self.source.location);
         let kept = match self.new {
             Trace::Nothing => None,
             Trace::Stat(stat) => Some((TokenKind::Stat, stat.to_value())),
@@ -55,23 +54,7 @@ impl Generation {
             },
             Trace::Bitmap { identity, .. } => Some((TokenKind::Bitmap, identity)),
         };
-        let identity_of = |wanted: TokenKind| {
-            kept.as_ref()
-                .filter(|(kind, _)| *kind == wanted)
-                .map(|(_, identity)| identity)
-        };
-        match self.source.format {
-            VolumeFormat::Raw => {
-                let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-                let anchor = identity_of(TokenKind::Reflink);
-                reflink::remove_other_anchors(&self.source.volume, &path, anchor);
-            }
-            VolumeFormat::Qcow2 => {
-                let bitmap = identity_of(TokenKind::Bitmap).and_then(bitmap::name_in_token);
-                bitmap::remove_others(&self.source.volume, path, bitmap);
-            }
-            VolumeFormat::Block | VolumeFormat::Nbd => {}
-        }
+        remove_other_traces(&self.source, kept.as_ref());
         kept.map(|(kind, identity)| DiskToken {
             kind,
             identity,
@@ -89,5 +72,30 @@ impl Generation {
             tracing::debug!(volume = %self.source.volume, %cause, "a bitmap that is not needed stays in the image for now");
         }
         self.old
+    }
+}
+
+/// Removes everything that captures have left beside or inside a disk: clones and bitmaps. To be called when a volume is not to be
+/// snapshotted any more, or the clone would take up ever more space. What cannot be removed now is logged and stays.
+pub fn forget(source: &DiskSource) {
+    remove_other_traces(source, None);
+}
+
+fn remove_other_traces(source: &DiskSource, kept: Option<&(TokenKind, Value)>) {
+    let path = Path::new(&source.location);
+    let identity_of = |wanted: TokenKind| {
+        kept.filter(|(kind, _)| *kind == wanted)
+            .map(|(_, identity)| identity)
+    };
+    match source.format {
+        VolumeFormat::Raw => {
+            let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+            reflink::remove_other_anchors(&source.volume, &path, identity_of(TokenKind::Reflink));
+        }
+        VolumeFormat::Qcow2 => {
+            let bitmap = identity_of(TokenKind::Bitmap).and_then(bitmap::name_in_token);
+            bitmap::remove_others(&source.volume, path, bitmap);
+        }
+        VolumeFormat::Block | VolumeFormat::Nbd => {}
     }
 }

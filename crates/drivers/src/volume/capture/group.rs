@@ -11,7 +11,7 @@ use crate::volume::host::{FreezeGuard, HostCapture, HostControl, HostSpec, HostS
 use crate::volume::{DiskUser, DiskUserKind, VolumeError};
 
 /// Longest time that a host stays frozen. Clones take a fraction of it: see the budget of pauses.
-const LONGEST_FREEZE: Duration = Duration::from_secs(20);
+const LONGEST_FREEZE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 20 });
 
 /// Captures all disks of the group at one moment, in the order of the request. Either all are captured or none.
 ///
@@ -88,7 +88,7 @@ fn take_frozen(disks: &mut [Prepared<'_>], group: GroupCapture<'_>) -> Result<()
         if in_time.is_err() {
             return Err(host_failed(
                 group.host,
-                "cloning its disks took longer than a freeze may last (20 s); if the freeze stops the file system that the disks \
+                "cloning its disks took longer than a freeze may last; if the freeze stops the file system that the disks \
                  themselves are on, let it stop those inside the guest instead",
             ));
         }

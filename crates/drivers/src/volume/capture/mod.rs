@@ -17,4 +17,5 @@ mod stat;
 mod tests;
 
 pub use api::{Changes, DiskCapture, DiskRequest, GroupCapture};
+pub use generation::forget;
 pub use group::capture;

@@ -102,6 +102,31 @@ fn a_disk_in_use_is_refused_with_the_name_of_its_user() {
 }
 
 #[test]
+fn a_file_that_is_mapped_for_writing_is_in_use_though_it_was_closed() {
+    if program("python3").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = raw_disk(folder.path());
+    let bench = Bench::at(VolumeFormat::Raw, &path);
+    let ready = folder.path().join("ready");
+    let script = format!(
+        "import mmap,sys\nf = open('{0}', 'r+b')\nm = mmap.mmap(f.fileno(), 4096)\nf.close()\n\
+         import os\n[os.close(n) for n in map(int, os.listdir('/proc/self/fd')) if n > 2 and os.path.exists(f'/proc/self/fd/{{n}}') and os.path.samefile(f'/proc/self/fd/{{n}}', '{0}')]\n\
+         open('{1}', 'w').close()\nsys.stdin.read()",
+        path.display(),
+        ready.display()
+    );
+    let _python = Running::new("python3", &["-c", &script]);
+    wait_for(|| ready.exists());
+    let users = users_of(&bench.source).unwrap();
+    assert!(
+        users.iter().any(|user| user.name.contains("python")),
+        "{users:?}"
+    );
+}
+
+#[test]
 fn a_disk_that_shrinks_fails_even_where_inconsistency_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     if clones(folder.path()) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::volume::Consistency;
 use crate::volume::host::{Hook, HookSpec};
-use crate::volume::write::testing::Mounted;
+use crate::volume::write::testing::{Mounted, program};
 
 /// A host whose hooks note what is asked of them, and that runs.
 fn host(folder: &Path) -> Box<dyn HostControl> {
@@ -142,5 +142,48 @@ fn either_all_disks_are_captured_or_none() {
     assert_eq!(
         clones, 0,
         "the clone of the first disk is gone with the second"
+    );
+}
+
+#[test]
+fn a_freeze_of_the_file_system_that_the_disks_are_on_ends_and_fails() {
+    let Some(mounted) = Mounted::new("xfs", 512) else {
+        return;
+    };
+    if program("fsfreeze").is_none() {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let point = mounted.path().display().to_string();
+    let hook = |action: &str| {
+        Some(Hook {
+            argv: ["/usr/sbin/fsfreeze", action, &point]
+                .map(str::to_owned)
+                .to_vec(),
+            timeout_s: None,
+        })
+    };
+    let host = HostSpec::Hooks(HookSpec {
+        freeze: hook("-f"),
+        thaw: hook("-u"),
+        ..HookSpec::default()
+    })
+    .control(HostContext::default());
+    let folders = folders(&mounted.path());
+    let disks = requests(&folders);
+    let _writer = Running::that_opens(&folders[0].join("disk.raw"), "<>");
+    let failed = capture(GroupCapture {
+        disks: &disks,
+        host: host.as_ref(),
+        allow_inconsistent: false,
+        state_dir: state.path(),
+    });
+    let text = failed.err().unwrap().to_string();
+    assert!(text.contains("longer than a freeze may last"), "{text}");
+    // Thawed: it can be written to, and nothing is left.
+    fs::write(mounted.path().join("again"), "x").unwrap();
+    assert_eq!(
+        fs::read_dir(folders[0].join(".snapkeep")).unwrap().count(),
+        0
     );
 }

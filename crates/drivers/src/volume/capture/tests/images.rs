@@ -118,6 +118,8 @@ fn changes_between_snapshots_come_from_a_bitmap_in_the_image() {
         assert_eq!(bitmaps(&path), 1, "one generation of bitmaps stays");
     }
     run("qemu-img", &["check", path.to_str().unwrap()]);
+    forget(&bench.source);
+    assert_eq!(bitmaps(&path), 0);
 }
 
 #[test]
