@@ -1,7 +1,7 @@
 //! Jobs: what becomes of the calls that last.
 
 use serde_json::{Value, json};
-use snapkeep_engine::{Engine, JobInfo, JobKind, JobState, PointsTicket};
+use snapkeep_engine::{Engine, EngineError, JobInfo, JobKind, JobState, PointsTicket};
 
 use super::call::{Answer, Call, Idc51Result};
 use super::errors::Fault;
@@ -109,7 +109,11 @@ pub async fn get(call: Call, id: &str) -> Idc51Result {
     call.caller.authorise(Need::read("DescribeJobs"))?;
     let missing = || Fault::Missing.because(format!("job [{id}] does not exist"));
     let engine_id = engine_job_id(id).ok_or_else(missing)?;
-    let job = call.state.engine.job(&engine_id).await?;
+    let job = match call.state.engine.job(&engine_id).await {
+        Ok(job) => job,
+        Err(EngineError::JobMissing { .. }) => return Err(missing()),
+        Err(error) => return Err(error.into()),
+    };
     if !sees(&call.state.engine, &call.caller, &job).await {
         return Err(missing());
     }
