@@ -68,7 +68,7 @@ pub fn effective_mode(
 ///
 /// `changed` are the ranges in which the target may differ from the content; without it everything is read and compared. A call
 /// that repeats one in place which was cut off must pass `None`. The target must not be in use. A file that is missing is
-/// written anew.
+/// written anew. `progress` may be used by one call at a time, since the report is told from it.
 ///
 /// Sizes: a file gets the size of the content. A block device or an NBD export that is smaller is refused; of a larger one the
 /// rest behind the content stays as it is, which a note of the report tells.
@@ -100,11 +100,18 @@ pub fn roll_back(
             in_place::write_file(path, grid, changed, progress)?;
         }
         (Kind::Qcow2(path), _) => {
+            let names = fs::metadata(path).map_or(1, |found| found.nlink());
             swap::swap_qcow2(path, grid, progress)?;
             notes.push(
                 "the qcow2 file was written anew: a backing file, internal snapshots and bitmaps of the old one are gone"
                     .to_string(),
             );
+            if names > 1 {
+                notes.push(format!(
+                    "{} had {names} names (hard links); the others still lead to the old content",
+                    path.display()
+                ));
+            }
         }
         (Kind::Device(path), _) => {
             notes.extend(in_place::write_device(

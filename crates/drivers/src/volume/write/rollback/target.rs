@@ -140,7 +140,7 @@ impl Target for FileTarget<'_> {
             match fallocate(self.file, way, range.start, bytes) {
                 Ok(()) => return Ok(()),
                 // Not this way: the file system or the device cannot, or the range does not fit its sectors.
-                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::IO) => {}
+                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NODEV | Errno::NOSYS | Errno::IO) => {}
                 Err(error) => {
                     return Err(failed(
                         format!("make a hole at {} of", range.start),
