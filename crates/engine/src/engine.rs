@@ -128,6 +128,7 @@ impl Engine {
             config,
             _lock: lock,
         });
+        crate::volumes::thaw_leftovers(&inner).await?;
         crate::jobs::recover(&inner).await?;
         crate::policies::recover(&inner).await?;
         crate::workers::start(&inner);

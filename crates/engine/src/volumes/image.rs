@@ -143,10 +143,7 @@ fn make(
 ) -> Result<Value, EngineError> {
     let failed = |reason: String| refused(&new.id, reason);
     let point = &held.info;
-    let mut disks: Vec<StoredDisk> = Vec::new();
-    for disk in &point.disks {
-        disks.push(held.open_disk(Some(&disk.volume), &job.cancel)?);
-    }
+    let disks = held.open_disks(&job.cancel)?;
     let progress = Arc::new(WriteProgress::new());
     let total_bytes = disks.iter().map(StoredDisk::size_bytes).sum();
     show_progress(job, "writing", total_bytes, &progress);

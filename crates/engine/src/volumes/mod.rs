@@ -13,15 +13,17 @@ mod leftovers;
 mod points;
 mod read;
 mod registry;
+mod thaw;
 mod work;
 
 pub(crate) use apply::{RollbackRecord, resume_rollbacks};
 pub(crate) use create::finish_volume;
 pub(crate) use leftovers::remove_leftovers;
 pub(crate) use points::{
-    RunningPoint, complete_point_deletion, fail_points, import_names, set_head,
+    RunningPoint, complete_point_deletion, fail_points, import_names,
 };
 pub(crate) use registry::Registry;
+pub(crate) use thaw::thaw_leftovers;
 
 pub use read::{
     DISK_CACHE_BYTES, DiskShape, ExportError, ReadError, StoredDisk, export_disk, stored_disks,

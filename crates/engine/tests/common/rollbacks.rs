@@ -102,6 +102,9 @@ pub async fn succeeded(engine: &Engine, ticket: &PointsTicket) -> JobInfo {
 pub fn assert_file(path: &Path, bytes: &[u8]) {
     let has = std::fs::read(path).unwrap();
     assert_eq!(has.len(), bytes.len(), "{}", path.display());
-    let differs = has.iter().zip(bytes).position(|(has, wanted)| has != wanted);
+    let differs = has
+        .iter()
+        .zip(bytes)
+        .position(|(has, wanted)| has != wanted);
     assert_eq!(differs, None, "{} differs there", path.display());
 }

@@ -69,7 +69,11 @@ impl Disk {
 
 /// Compares a disk of a point with bytes.
 pub async fn assert_content(world: &World, point: &PointInfo, volume: &str, expected: &[u8]) {
-    let disk = world.engine.open_disk(&point.id, Some(volume)).await.unwrap();
+    let disk = world
+        .engine
+        .open_disk(&point.id, Some(volume))
+        .await
+        .unwrap();
     let length = expected.len();
     let read = tokio::task::spawn_blocking(move || {
         let mut bytes = vec![0; length];
@@ -136,7 +140,9 @@ impl World {
 
     /// Stops, loses the catalogue, and starts again.
     pub async fn lose_catalogue(self) -> World {
-        self.engine.shutdown(std::time::Duration::from_secs(30)).await;
+        self.engine
+            .shutdown(std::time::Duration::from_secs(30))
+            .await;
         let folder = std::sync::Arc::clone(&self.folder);
         drop(self);
         for file in fs::read_dir(folder.path().join("data")).unwrap() {

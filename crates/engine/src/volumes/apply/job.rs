@@ -14,6 +14,8 @@ use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::jobs::{CANCELLED_ON_REQUEST, RunningJob};
 use crate::model::{JobProgress, JobState, PointsTicket};
+use crate::volumes::capture::VolumeState;
+use crate::volumes::points::record_head;
 use crate::volumes::work::outcome;
 
 /// How often a rollback that waits for a point to be made looks whether it was cancelled.
@@ -195,7 +197,16 @@ impl<'a> Rollback<'a> {
                     .await?;
             }
             write.commit().await
-        })
+        })?;
+        if is_complete {
+            let (resource, uuid) = (&point.info.resource.id, &point.info.snapshot_uuid);
+            self.inner
+                .block_on(record_head(self.inner, &point.vault, resource, uuid));
+        }
+        // Before the host starts: from here on changes are followed again.
+        VolumeState::new(&self.inner.config.data_dir)
+            .follow(&record.source, &point.info.snapshot_uuid);
+        Ok(())
     }
 
     /// Notes, durably, how some volumes are, which are suspended then, and lets others go.

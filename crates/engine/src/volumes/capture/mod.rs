@@ -7,6 +7,7 @@
 mod audit;
 mod digests;
 mod disk;
+mod follow;
 mod piece;
 mod tokens;
 

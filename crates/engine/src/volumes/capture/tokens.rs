@@ -77,6 +77,17 @@ impl VolumeState {
         }
     }
 
+    /// Removes all that is kept of a volume.
+    pub(in crate::volumes) fn forget(&self, volume: &str) -> io::Result<()> {
+        for file in [self.token_file(volume), self.digest_file(volume)] {
+            match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Replaces the token of a volume. After a crash there is the old one or the new one.
     pub(in crate::volumes) fn keep_token(
         &self,
@@ -124,12 +135,20 @@ mod tests {
         state.create().unwrap();
         let reason = |parent| state.token("vol-abc1234", parent).unwrap_err();
         assert!(reason(Some("one")).contains("nothing was noted"));
-        state.keep_token("vol-abc1234", Some(&token("one"))).unwrap();
+        state
+            .keep_token("vol-abc1234", Some(&token("one")))
+            .unwrap();
         assert_eq!(state.token("vol-abc1234", Some("one")), Ok(token("one")));
         assert!(reason(Some("two")).contains("another point"));
         assert!(reason(None).contains("no point"));
         state.keep_token("vol-abc1234", None).unwrap();
         state.keep_token("vol-abc1234", None).unwrap();
+        assert!(reason(Some("one")).contains("nothing was noted"));
+        state
+            .keep_token("vol-abc1234", Some(&token("two")))
+            .unwrap();
+        state.forget("vol-abc1234").unwrap();
+        state.forget("vol-abc1234").unwrap();
         assert!(reason(Some("one")).contains("nothing was noted"));
     }
 }

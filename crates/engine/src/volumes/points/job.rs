@@ -20,6 +20,7 @@ use crate::snapshots::failed;
 use crate::volumes::capture::{CapturedDisk, VolumeState};
 use crate::volumes::read::StoredDisk;
 use crate::volumes::registry::source_of;
+use crate::volumes::thaw::thaw;
 
 /// Memory for what is read of parents beside their tables of blobs: nothing.
 const NO_CACHE_BYTES: u64 = 1 << 20;
@@ -63,6 +64,7 @@ fn work(inner: &Arc<Inner>, call: &Call) -> Result<Vec<(String, String)>, Engine
     state
         .create()
         .map_err(|error| EngineError::Internal(format!("the state of volumes: {error}")))?;
+    thaw(&state);
     let captured = capture_all(inner, call, &state);
     let mut failures = Vec::new();
     for (point, captured) in call.points.iter().zip(captured) {

@@ -17,4 +17,4 @@ mod store;
 
 pub(crate) use recover::{complete_point_deletion, fail_points};
 pub(crate) use running::RunningPoint;
-pub(crate) use side::{import_names, set_head};
+pub(crate) use side::{import_names, record_head};

@@ -90,7 +90,7 @@ pub(super) async fn name_point(
 }
 
 /// Sets the head of a resource to the point that is this snapshot.
-pub(crate) async fn set_head(
+pub(super) async fn set_head(
     inner: &Arc<Inner>,
     vault: &Arc<OpenVault>,
     resource: &str,
@@ -108,6 +108,19 @@ pub(crate) async fn set_head(
     let head = uuid.map(|uuid| (uuid, set_ms));
     write.set_head(&vault.id, resource, head).await?;
     write.commit().await
+}
+
+/// Writes beside the snapshots which point is the head, when the catalogue knows it already. Without it a lost catalogue costs that the
+/// youngest point is taken for the head.
+pub(crate) async fn record_head(
+    inner: &Arc<Inner>,
+    vault: &Arc<OpenVault>,
+    resource: &str,
+    uuid: &str,
+) {
+    if let Err(error) = set_head(inner, vault, resource, Some(uuid)).await {
+        tracing::warn!(resource, %error, "the head of a chain is noted in the catalogue only");
+    }
 }
 
 /// Removes the names of points that are gone. What stays behind is harmless.

@@ -45,6 +45,29 @@ impl HeldPoint {
         cancel: &CancelFlag,
     ) -> Result<StoredDisk, EngineError> {
         let cache = BlobCache::new(self.vault.for_job(cancel), DISK_CACHE_BYTES);
+        self.open_with(cache, volume, cancel)
+    }
+
+    /// Opens all its disks in their order. However many they are, they have the memory of one. Blocks.
+    pub(crate) fn open_disks(&self, cancel: &CancelFlag) -> Result<Vec<StoredDisk>, EngineError> {
+        let cache = BlobCache::new(self.vault.for_job(cancel), DISK_CACHE_BYTES);
+        let mut disks: Vec<StoredDisk> = Vec::new();
+        for disk in &self.info.disks {
+            let disk = self.open_with(Arc::clone(&cache), Some(&disk.volume), cancel)?;
+            disks.push(match disks.first() {
+                Some(first) => disk.sharing_tables_of(first),
+                None => disk,
+            });
+        }
+        Ok(disks)
+    }
+
+    fn open_with(
+        &self,
+        cache: Arc<BlobCache>,
+        volume: Option<&str>,
+        cancel: &CancelFlag,
+    ) -> Result<StoredDisk, EngineError> {
         let disk = StoredDisk::open(cache, self.tree, volume);
         disk.map(|disk| disk.with_cancel(cancel.clone()))
             .map_err(|error| self.unreadable(&error))

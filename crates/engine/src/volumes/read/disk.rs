@@ -14,7 +14,7 @@ use super::error::ReadError;
 use super::piece::Piece;
 use crate::layout::{DISK_FILE, piece_directory};
 
-/// Tables of blobs that are kept for one disk, bytes: those of 230 GiB of data in blocks of 256 KiB, or 900 GiB in blocks of 1 MiB.
+/// Tables of blobs that are kept for one disk, or for several that share them, bytes: those of 230 GiB of data in blocks of 256 KiB, or 900 GiB in blocks of 1 MiB.
 const TABLES_MAX_BYTES: u64 = 32 << 20;
 /// Plain blocks that are kept for a disk that is read by itself, bytes: some windows of reading ahead.
 pub const DISK_CACHE_BYTES: u64 = 64 << 20;
@@ -39,18 +39,21 @@ pub struct StoredDisk {
     shape: DiskShape,
     /// Directories of the pieces, in order.
     pieces: Vec<BlobId>,
-    tables: Cache<u64, Arc<Piece>, ByWeight>,
+    tables: Arc<Tables>,
     ahead: Mutex<ReadAhead>,
     cancel: CancelFlag,
     /// Kept alive as long as the disk is: what protects its snapshot.
     guard: Option<Box<dyn Send + Sync>>,
 }
 
+/// Tables of pieces, by the directory that the piece is.
+type Tables = Cache<BlobId, Arc<Piece>, ByWeight>;
+
 #[derive(Clone)]
 struct ByWeight;
 
-impl Weighter<u64, Arc<Piece>> for ByWeight {
-    fn weight(&self, _: &u64, piece: &Arc<Piece>) -> u64 {
+impl Weighter<BlobId, Arc<Piece>> for ByWeight {
+    fn weight(&self, _: &BlobId, piece: &Arc<Piece>) -> u64 {
         piece.weight()
     }
 }
@@ -94,7 +97,7 @@ impl StoredDisk {
             cache,
             shape,
             pieces,
-            tables,
+            tables: Arc::new(tables),
             ahead: Mutex::default(),
             cancel: CancelFlag::new(),
             guard: None,
@@ -104,6 +107,12 @@ impl StoredDisk {
     /// Reading stops when `cancel` is raised.
     pub fn with_cancel(mut self, cancel: CancelFlag) -> Self {
         self.cancel = cancel;
+        self
+    }
+
+    /// Shares the room for tables with another disk of the same repository, as the two share the [`BlobCache`] they were opened with.
+    pub fn sharing_tables_of(mut self, other: &Self) -> Self {
+        self.tables = Arc::clone(&other.tables);
         self
     }
 
@@ -240,16 +249,17 @@ impl StoredDisk {
     }
 
     fn piece(&self, number: u64) -> Result<Arc<Piece>, ReadError> {
-        self.tables.get_or_insert_with(&number, || {
-            let name = format!("{}/{}", self.shape.volume, piece_directory(number));
-            let layout = |problem: &str| ReadError::Layout {
-                disk: name.clone(),
-                problem: problem.to_owned(),
-            };
-            let directory = self
-                .pieces
-                .get(number as usize)
-                .ok_or_else(|| layout("there is no such piece"))?;
+        let name = || format!("{}/{}", self.shape.volume, piece_directory(number));
+        let layout = |problem: &str| ReadError::Layout {
+            disk: name(),
+            problem: problem.to_owned(),
+        };
+        let directory = self
+            .pieces
+            .get(number as usize)
+            .ok_or_else(|| layout("there is no such piece"))?;
+        self.tables.get_or_insert_with(directory, || {
+            let name = name();
             let repository = self.cache.repository();
             let tree = repository
                 .read_tree(directory)

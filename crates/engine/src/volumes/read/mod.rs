@@ -18,6 +18,6 @@ mod tests;
 pub(crate) use api::HeldPoint;
 pub use disk::{DISK_CACHE_BYTES, DiskShape, StoredDisk};
 pub use error::ReadError;
-pub(in crate::volumes) use piece::Piece;
 pub use export::{ExportError, export_disk};
 pub use open::stored_disks;
+pub(in crate::volumes) use piece::Piece;

@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use snapkeep_drivers::volume::{VolumeError, probe};
+use snapkeep_drivers::volume::{VolumeError, forget, probe};
 
 use super::build::{Parts, build, declared, name_of, resolve, resource_row};
 use super::found::{find_instances, find_volumes};
+use super::source_of;
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::model::{
     AddInstance, AddVolume, InstanceInfo, VolumeFormat, VolumeInfo, VolumeOrigin, VolumeStatus,
 };
+use crate::volumes::capture::VolumeState;
 use crate::volumes::ids::IdKind;
 
 /// Longest name of a volume or instance, characters.
@@ -46,7 +48,8 @@ impl Inner {
                     .map_err(|error| unreadable(&config.folder, error))?;
                 let mut instances = Vec::new();
                 for folder in [&config.instances_folder, &config.folder.join("instances")] {
-                    let found = find_instances(folder).map_err(|error| unreadable(folder, error))?;
+                    let found =
+                        find_instances(folder).map_err(|error| unreadable(folder, error))?;
                     instances.extend(found);
                 }
                 Ok(build(&Parts {
@@ -184,7 +187,9 @@ pub(in crate::volumes) fn check_name(resource: &str, name: &str) -> Result<(), E
     if name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
         return Err(refused(
             resource,
-            format!("the name is longer than {MAX_NAME_CHARS} characters or has control characters"),
+            format!(
+                "the name is longer than {MAX_NAME_CHARS} characters or has control characters"
+            ),
         ));
     }
     Ok(())
@@ -282,11 +287,11 @@ impl Engine {
     pub async fn remove_volume(&self, id: &str) -> Result<(), EngineError> {
         let inner = &self.inner;
         inner.scan_volumes().await?;
-        let (origin, instance) = {
+        let (origin, instance, source) = {
             let known = inner.registry.known();
             let volume = known.volumes.get(id);
             let volume = volume.ok_or_else(|| EngineError::VolumeMissing { id: id.to_owned() })?;
-            (volume.origin, volume.instance.clone())
+            (volume.origin, volume.instance.clone(), source_of(volume))
         };
         self.refuse_removal(id, origin)?;
         if let Some(instance) = instance {
@@ -296,6 +301,17 @@ impl Engine {
             ));
         }
         inner.catalogue.remove_resource(id).await?;
+        let forgotten = inner.blocking(move |inner| {
+            // Clones and bitmaps beside the disk would grow for ever.
+            forget(&source);
+            let state = VolumeState::new(&inner.config.data_dir);
+            state
+                .forget(&source.volume)
+                .map_err(|error| EngineError::Internal(error.to_string()))
+        });
+        if let Err(error) = forgotten.await {
+            tracing::warn!(volume = id, %error, "what was noted of a volume that is gone stays");
+        }
         inner.scan_volumes().await
     }
 
@@ -357,7 +373,10 @@ impl Engine {
             instance.volumes = volumes;
             match &instance.id {
                 Some(id) if known.instances.contains_key(id) => {
-                    return Err(refused(id, "there is an instance of this id; choose another"));
+                    return Err(refused(
+                        id,
+                        "there is an instance of this id; choose another",
+                    ));
                 }
                 Some(id) => id.clone(),
                 None => fresh(IdKind::Instance, |id| known.instances.contains_key(id)),

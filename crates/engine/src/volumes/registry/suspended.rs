@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
 use super::Registry;
-use crate::error::EngineError;
 
 impl Registry {
     fn suspensions(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
@@ -27,22 +26,5 @@ impl Registry {
     /// Why a volume is suspended, if it is.
     pub(crate) fn suspension(&self, volume: &str) -> Option<String> {
         self.suspensions().get(volume).cloned()
-    }
-
-    /// Refuses suspended volumes.
-    pub(crate) fn refuse_suspended<'a>(
-        &self,
-        volumes: impl IntoIterator<Item = &'a str>,
-    ) -> Result<(), EngineError> {
-        let suspensions = self.suspensions();
-        for volume in volumes {
-            if let Some(reason) = suspensions.get(volume) {
-                return Err(EngineError::VolumeSuspended {
-                    volume: volume.to_owned(),
-                    reason: reason.clone(),
-                });
-            }
-        }
-        Ok(())
     }
 }
