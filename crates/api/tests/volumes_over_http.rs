@@ -126,13 +126,13 @@ impl Server {
         accepted["snapshots"][0].as_str().unwrap().to_owned()
     }
 
-    async fn credential(&self, name: &str, role: Role, resources: &[&str]) -> String {
+    async fn credential(&self, name: &str, role: Role, resources: Option<&str>) -> String {
         let new = NewCredential {
             name: name.to_owned(),
             kind: Kind::ApiKey,
             role,
             limits: Limits {
-                resources: resources.iter().map(|&it| it.to_owned()).collect(),
+                resources: resources.map(|pattern| vec![pattern.to_owned()]),
                 ..Limits::default()
             },
             password: None,
@@ -386,11 +386,11 @@ async fn roles_and_limits_hold() {
     server.disk("vol-mine001.raw");
     server.disk("vol-yours01.raw");
     let snapshot = server.take("vol-yours01", "theirs").await;
-    let admin = server.credential("admin", Role::Admin, &[]).await;
-    let viewer = server.credential("viewer", Role::Viewer, &[]).await;
-    let operator = server.credential("operator", Role::Operator, &[]).await;
+    let admin = server.credential("admin", Role::Admin, None).await;
+    let viewer = server.credential("viewer", Role::Viewer, None).await;
+    let operator = server.credential("operator", Role::Operator, None).await;
     let confined = server
-        .credential("confined", Role::Operator, &["vol-mine*"])
+        .credential("confined", Role::Operator, Some("vol-mine*"))
         .await;
     let take = || Some(json!({"resources": ["vol-mine001"]}));
 

@@ -39,11 +39,15 @@ fn status_of_volume(volume: &Volume) -> String {
 
 /// `raw, 4.0 GiB`.
 pub fn kind_and_size(volume: &Volume) -> String {
-    format!(
-        "{}, {}",
-        format_word(volume.format),
-        bytes(volume.size_bytes)
-    )
+    format!("{}, {}", format_word(volume.format), size(volume))
+}
+
+/// Of what is missing, and of what is only asked when it is needed, the size is not known.
+fn size(volume: &Volume) -> String {
+    match volume.size_bytes {
+        0 => "not known".to_owned(),
+        known => bytes(known),
+    }
 }
 
 /// All volumes.
@@ -56,7 +60,7 @@ pub fn volumes(found: &Volumes) -> String {
             volume.id.clone(),
             volume.name.clone(),
             format_word(volume.format).to_owned(),
-            bytes(volume.size_bytes),
+            size(volume),
             volume.instance.clone().unwrap_or_default(),
             status_of_volume(volume),
             volume.location.clone(),
