@@ -8,7 +8,6 @@ from typing import Callable, Iterator
 import pytest
 
 from harness.http import Http, Response
-from harness.polling import wait_until
 from harness.server import ROOT, Server
 from idc51.idc import CURL, Disk, Zone, declare_host, refused
 
@@ -252,19 +251,30 @@ def test_a_disk_that_is_gone_fails_with_a_reason(world: World) -> None:
     assert world.zone.snapshot(point["snapshot_id"])["status"] == "available"
 
 
-def test_a_disk_in_use_is_refused_unless_that_is_allowed(world: World) -> None:
-    body = {"resources": ["vol-disk001"], "snapshot_name": "busy"}
+def test_a_disk_in_use_fails_alone_unless_that_is_allowed(world: World) -> None:
+    """Of the snapshots of one call those that can be taken are; the job says why the others are not."""
+    body = {"resources": ["vol-disk001", "vol-system1"], "snapshot_name": "busy"}
+    listed = world.zone.ids()
     with open(world.disk.path, "r+b"):
-        answer = world.zone.send("POST", "/volume_snapshots", body)
-        if answer.status == 200:
-            job = world.zone.end(answer.json())
-            assert job["status"] == "failed" and "in use" in job["info"], job
-            assert job["error"]["message"] == job["info"] and job["error"]["code"]
-        else:
-            refused(answer, 409, "1400", "vol-disk001", "in use")
-        job = world.zone.do("POST", "/volume_snapshots", body | {"allow_inconsistent": 1})
-    world.zone.delete(job["resource_ids"][0])
-    wait_until("nothing is left to do", lambda: world.zone.get("/unfinished_jobs") == [])
+        job = world.zone.end(world.zone.begin("POST", "/volume_snapshots", body))
+        assert job["status"] == "failed", job
+        assert "vol-disk001" in job["info"] and "in use" in job["info"] and "vol-system1" not in job["info"], job
+        assert job["error"] == {"code": "5000", "message": job["info"]}
+        busy, free = (world.zone.snapshot(identity) for identity in job["resource_ids"])
+        assert (busy["resource"]["resource_id"], busy["status"], busy["is_taken"], busy["is_head"]) == ("vol-disk001", "ceased", 0, 0)
+        assert (free["resource"]["resource_id"], free["status"], free["is_taken"], free["is_head"]) == ("vol-system1", "available", 1, 1)
+        # What could not be made is listed only where it is asked for.
+        assert world.zone.ids() - listed == {free["snapshot_id"]}
+        assert busy["snapshot_id"] in world.zone.ids("status=ceased")
+        for method, path, more in (
+            ("POST", "/volume_snapshots/apply", {"snapshots": [busy["snapshot_id"]]}),
+            ("POST", f"/volume_snapshots/create_volume/{busy['snapshot_id']}", {"volume_name": "x"}),
+        ):
+            refused(world.zone.send(method, path, more), 409, "1400", busy["snapshot_id"])
+        [allowed] = world.zone.take("vol-disk001", allow_inconsistent=1)
+    assert (allowed["parent_id"], allowed["status"]) == (world.increment, "available")
+    for point in (allowed, free):
+        world.zone.delete(point["snapshot_id"])
 
 
 @pytest.fixture(scope="module", autouse=True)
