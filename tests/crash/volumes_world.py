@@ -12,9 +12,9 @@ from harness.stock_restic import Restic
 ZONE = "/v2/zone/ac1"
 REPOSITORY = "volumes"
 """Where points go when nothing else is configured."""
-SWAPPED, IN_PLACE = "vol-swapped", "vol-inplace"
-"""One volume whose rollbacks replace its file, one that is written in place."""
-DISK_BYTES = 48 << 20
+SWAPPED, IN_PLACE = "vol-SWAPPED", "vol-INPLACE"
+"""One volume whose rollbacks replace its file, one that is written in place as a device is."""
+DISK_BYTES = 24 << 20
 PAGE_BYTES = 64 << 10
 KEPT_POINTS = 8
 
@@ -34,11 +34,16 @@ class VolumesWorld(KilledWorld):
     """What each volume may hold now."""
     longest: dict[str, float] = field(default_factory=lambda: {"snapshot": 0.6, "swap": 0.6, "overwrite": 0.6, "delete": 0.3, "create": 0.6})
 
+    @property
+    def folder(self) -> Path:
+        return self.server.data / "volumes"
+
     def disk(self, volume: str) -> Path:
-        return self.server.data / "volumes" / f"{volume}.raw"
+        return (self.server.folder if volume == IN_PLACE else self.folder) / f"{volume}.raw"
 
     def prepare(self) -> None:
         source = random.Random(0)
+        self.folder.mkdir(exist_ok=True)
         for volume in (SWAPPED, IN_PLACE):
             with open(self.disk(volume), "wb") as disk:
                 disk.truncate(DISK_BYTES)
@@ -46,6 +51,8 @@ class VolumesWorld(KilledWorld):
                     disk.seek(offset)
                     disk.write(source.randbytes(2 << 20))
             self.current[volume] = {sha256(self.disk(volume))}
+        added = {"id": IN_PLACE, "location": str(self.disk(IN_PLACE)), "rollback": "in_place"}
+        self.server.http.post("/api/v1/volumes", added).ok()
         for _ in range(3):
             self.change(source)
             self.snapshot(self.next_name())
@@ -83,8 +90,11 @@ class VolumesWorld(KilledWorld):
     def listed(self) -> dict[str, dict]:
         return {point["snapshot_id"]: point for point in self.told()}
 
+    def points_of(self, volume: str) -> list[str]:
+        return sorted(name for name in self.ids if self.points[name][0] == volume)
+
     def some_point(self, volume: str, source: random.Random) -> str:
-        return source.choice(sorted(name for name in self.ids if self.points[name][0] == volume))
+        return source.choice(self.points_of(volume))
 
     def do_snapshot(self, source: random.Random):
         self.change(source)
@@ -105,7 +115,7 @@ class VolumesWorld(KilledWorld):
 
     def do_delete(self, source: random.Random):
         name = self.some_point(source.choice([SWAPPED, IN_PLACE]), source)
-        cascade = source.choice(["0", "1"]) if len(self.ids) > 6 else "0"
+        cascade = source.choice("01")
         return lambda: self.finish(self.call("DELETE", f"/volume_snapshots/{self.ids[name]}?cascade={cascade}"))
 
     def do_create(self, source: random.Random):
@@ -119,14 +129,14 @@ class VolumesWorld(KilledWorld):
             assert found in allowed, f"{volume} holds neither what it did nor what it was to be rolled back to"
             self.current[volume] = {found}
         for volume in self.server.http.get("/api/v1/volumes").ok()["volumes"]:
-            assert volume["status"] == "available", volume
+            assert volume["status"] in ("available", "missing"), volume
         listed = self.listed()
         for point in listed.values():
             assert (point["status"], point["transition_status"]) == ("available", ""), f"nothing runs after a restart: {point}"
         stock = Restic.of_server(self.server.data, REPOSITORY, self.cache)
         stock.check(*(["--read-data"] if every_byte else []))
         assert set(stock.names()) == set(listed), "list and repository tell different points"
-        self.ids = {f"{point['snapshot_name']}/{point['resource']['resource_id']}": identity for identity, point in listed.items()}
+        self.ids = {self.name_of(point): identity for identity, point in listed.items()}
         assert self.ids.keys() <= self.points.keys(), "a point that was deleted, or that never was, is listed"
         self.points = {name: held for name, held in self.points.items() if name in self.ids}
         self.prove_files()
@@ -135,12 +145,18 @@ class VolumesWorld(KilledWorld):
             oldest = min(self.ids)
             self.finish(self.call("DELETE", f"/volume_snapshots/{self.ids.pop(oldest)}?cascade=0"))
             del self.points[oldest]
+        while min(len(self.points_of(SWAPPED)), len(self.points_of(IN_PLACE))) < 2:
+            self.change(source)
+            self.snapshot(self.next_name())
+            self.ids = {self.name_of(point): identity for identity, point in self.listed().items()}
+
+    @staticmethod
+    def name_of(point: dict) -> str:
+        return f"{point['snapshot_name']}/{point['resource']['resource_id']}"
 
     def prove_files(self) -> None:
         """A volume that was being made is whole or not there; nothing is left beside the disks."""
-        for path in self.disk(SWAPPED).parent.iterdir():
-            if path.name in (self.disk(SWAPPED).name, self.disk(IN_PLACE).name, "instances") or path.name.startswith(".snapkeep"):
-                continue
+        for path in set(self.folder.iterdir()) - {self.disk(SWAPPED)}:
             assert path.suffix == ".raw" and not path.name.startswith("."), f"{path.name} is left over"
             assert sha256(path) in {held for _, held in self.points.values()}, f"{path.name} is no point's content"
             path.unlink()

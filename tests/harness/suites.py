@@ -58,8 +58,9 @@ SUITES = (
     Suite("weaviate", "collections: the Python client's own backup tests, round trips to the last bit, increments, writers, cancels, kills", 600, ("binary", "weaviate-client")),
     Suite("curator", "elasticsearch-curator 8: snapshot, restore and delete_snapshots actions", 300, ("binary",)),
     Suite("restic", "interoperability with stock restic, both ways", 300, ("binary", "restic")),
-    Suite("crash", "kill -9 at random points of snapshot, restore, delete and prune, and of backups of collections", 900, ("binary", "restic")),
+    Suite("crash", "kill -9 at random points of snapshot, restore, delete and prune, of backups of collections, and of snapshots and rollbacks of disks", 1200, ("binary", "restic")),
     Suite("conformance", "the same requests to a real OpenSearch and to Snapkeep, answers compared", 600, ("binary", "opensearch")),
+    Suite("nbd", "disks of snapshots over NBD: nbdinfo, nbdcopy, qemu-img, booting, overlays, TLS, hostile clients; the client on the servers of others", 600, ("binary", "nbd-tools")),
     Suite("cli", "the program: commands, JSON output, exit codes, configuration errors, shutdown", 300, ("binary", "restic")),
     Suite("demo", "the round trip that `cargo run -- demo` shows a newcomer", 300, ("binary",)),
 )
@@ -113,7 +114,20 @@ def provide_weaviate_client() -> None:
         raise Unavailable(str(reason)) from reason
 
 
-PROVIDERS = {"binary": provide_binary, "restic": provide_restic, "opensearch": provide_opensearch, "weaviate-client": provide_weaviate_client}
+def provide_nbd_tools() -> None:
+    packages = {"qemu-img": "qemu-utils", "qemu-io": "qemu-utils", "qemu-nbd": "qemu-utils", "nbdkit": "nbdkit", "nbdinfo": "libnbd-bin", "nbdcopy": "libnbd-bin"}
+    missing = sorted({package for program, package in packages.items() if not shutil.which(program)})
+    if not missing:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise Unavailable(f"programs of {', '.join(missing)} are not installed, and installing them needs root and apt-get")
+    print(f"installing {', '.join(missing)} with apt-get", flush=True)
+    run_quietly(["apt-get", "update", "-qq"], 300)
+    # A newer QEMU of another suite must not be removed for an older one.
+    run_quietly(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "--no-remove", *missing], 300)
+
+
+PROVIDERS = {"binary": provide_binary, "nbd-tools": provide_nbd_tools, "restic": provide_restic, "opensearch": provide_opensearch, "weaviate-client": provide_weaviate_client}
 
 
 class Needs:
