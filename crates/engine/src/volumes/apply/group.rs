@@ -10,7 +10,6 @@ use snapkeep_drivers::volume::VolumeError;
 use snapkeep_drivers::volume::host::{HostControl, HostState};
 use snapkeep_drivers::volume::write::{RollbackMode, WriteReport, roll_back};
 
-use super::follow::follow;
 use super::job::Rollback;
 use super::plan::{DiskPlan, GroupPlan, refuse_used, unusable};
 use super::record::{RollbackRecord, RollbackStage, VERSION};
@@ -136,9 +135,6 @@ impl<'a> Rollback<'a> {
                     return Err(with_note(failure.error, note));
                 }
             }
-        }
-        for disk in &plan.disks {
-            follow(self.inner, disk);
         }
         let started = if group.restart {
             self.start(group)

@@ -1,11 +1,9 @@
 //! Rolling volumes back to points.
 //!
-//! [`plan`] says what will be done and refuses what cannot be; [`job`] does it, host by host ([`group`]), and [`follow`]s the disks from there;
-//! [`record`] is the durable
+//! [`plan`] says what will be done and refuses what cannot be; [`job`] does it, host by host ([`group`]); [`record`] is the durable
 //! note by which [`recover`] finishes what a crash cut off.
 
 mod api;
-mod follow;
 mod group;
 mod job;
 mod plan;

@@ -2,7 +2,7 @@
 
 use snapkeep_drivers::volume::host::{HostContext, HostSpec};
 use snapkeep_drivers::volume::{
-    DiskRequest, DiskSource, DiskToken, GroupCapture, VolumeError, capture,
+    Consistency, DiskRequest, DiskSource, DiskToken, GroupCapture, VolumeError, capture,
 };
 
 use super::tokens::VolumeState;
@@ -17,7 +17,11 @@ impl VolumeState {
                 .map_err(|error| error.to_string())
         });
         let token = token.unwrap_or_else(|error| {
-            tracing::info!(volume = source.volume, error, "changes of a volume are not followed from the rollback on");
+            tracing::info!(
+                volume = source.volume,
+                error,
+                "changes of a volume are not followed from the rollback on"
+            );
             None
         });
         if let Err(error) = self.keep_token(&source.volume, token.as_ref()) {
@@ -46,7 +50,12 @@ impl VolumeState {
             state_dir: &self.driver_dir(),
         })?;
         match captured.pop() {
-            Some(disk) => disk.settle(Some(snapshot)),
+            Some(disk) => {
+                // Whoever has it open may have written to it since: then it is not what the snapshot holds.
+                let is_as_written =
+                    disk.consistency() == Consistency::Offline && disk.verify().is_ok();
+                disk.settle(is_as_written.then_some(snapshot))
+            }
             None => Ok(None),
         }
     }
