@@ -307,7 +307,7 @@ async fn what_cannot_be_done_is_refused_with_a_code() {
         (
             "POST /volumes",
             Some(json!({"location": "/nowhere/disk.raw"})),
-            (500, "volume_unreadable"),
+            (400, "resource_refused"),
         ),
         (
             "POST /volumes",
