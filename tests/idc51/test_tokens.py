@@ -1,6 +1,7 @@
 """Client credentials, tokens, and what each credential may do."""
 
 import base64
+import http.client
 import json
 import time
 from typing import Iterator
@@ -101,8 +102,6 @@ def test_what_needs_a_token_answers_401_without_one(server: SecuredServer, key: 
 
 def test_one_right_header_of_several_is_enough(server: SecuredServer, key: Credential) -> None:
     # After 401 the SDK for Java adds the fresh token beside the stale one.
-    import http.client
-
     good = token(server.http, key)
     for order in (("stale", good), (good, "stale")):
         connection = http.client.HTTPConnection(server.http.host, server.http.port, timeout=30)
