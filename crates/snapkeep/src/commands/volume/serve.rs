@@ -2,7 +2,9 @@
 
 mod disk;
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -217,7 +219,10 @@ fn place(arguments: &ServeArgs) -> Result<(ListenOn, Option<TempDir>), Failure> 
         (Some(address), _) => Ok((ListenOn::Tcp(*address), None)),
         (None, Some(socket)) => Ok((ListenOn::Unix(std::path::absolute(socket)?), None)),
         (None, None) => {
-            let folder = tempfile::Builder::new().prefix("snapkeep-").tempdir()?;
+            let folder = tempfile::Builder::new()
+                .prefix("snapkeep-")
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir()?;
             let socket = folder
                 .path()
                 .join(format!("{}.sock", file_name(&arguments.snapshot)));
@@ -373,7 +378,6 @@ mod tests {
 
     #[test]
     fn a_socket_that_nobody_named_is_in_a_private_folder() {
-        use std::os::unix::fs::PermissionsExt;
         let (listen_on, folder) = place(&parsed("").unwrap()).unwrap();
         let folder = folder.unwrap();
         let mode = std::fs::metadata(folder.path())
