@@ -29,13 +29,22 @@ pub struct FreezeGuard<'a> {
 impl<'a> FreezeGuard<'a> {
     /// Freezes `host`; a record of it is on disk before that. When freezing fails, what it did halfway is thawed again.
     pub fn freeze(host: &'a dyn HostControl, state_dir: &Path) -> Result<Self, VolumeError> {
+        Self::freeze_by(host, state_dir, || host.freeze())
+    }
+
+    /// The same, by an action that [`HostControl::thaw`] undoes.
+    pub(super) fn freeze_by(
+        host: &'a dyn HostControl,
+        state_dir: &Path,
+        freeze: impl FnOnce() -> Result<(), VolumeError>,
+    ) -> Result<Self, VolumeError> {
         let record =
             OpenRecord::create(state_dir, RecordKind::Freeze, host, serde_json::Value::Null)?;
         let mut guard = Self {
             host,
             record: Some(record),
         };
-        if let Err(cause) = host.freeze() {
+        if let Err(cause) = freeze() {
             // The error of the freeze is the one to tell; that of the thaw is logged and its record stays.
             let _ = guard.end();
             return Err(cause);

@@ -7,6 +7,7 @@ mod control;
 mod freeze;
 mod hooks;
 mod libvirt;
+mod live_disk;
 mod none;
 mod process;
 mod qmp;

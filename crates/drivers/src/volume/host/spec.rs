@@ -41,7 +41,9 @@
 //! device = "/machine/peripheral/vd0"
 //! ```
 //!
-//! libvirt, through `virsh`: stopped, started, frozen; the disks are captured while it is frozen.
+//! libvirt, through `virsh`: stopped, started, frozen; live captures by libvirt's backup jobs, with changes from its checkpoints (of
+//! qcow2 disks). `scratch` has to be a folder that the user of libvirt's domains can enter and write; without one that can, the disks
+//! are cloned while the domain is frozen.
 //!
 //! ```toml
 //! name = "mail1"
@@ -49,6 +51,7 @@
 //! driver = "libvirt"
 //! domain = "mail1"
 //! uri = "qemu:///system"
+//! scratch = "/var/lib/libvirt/snapkeep"
 //! ```
 
 use std::collections::BTreeMap;
@@ -165,6 +168,10 @@ pub struct LibvirtSpec {
     /// Seconds that the guest is given to shut down before it is destroyed; 60 unless told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_timeout_s: Option<u64>,
+    /// Folder for what the guest overwrites during a capture, writable by us and by the user that libvirt runs domains as; below the
+    /// data folder unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<PathBuf>,
 }
 
 impl HostSpec {
@@ -289,6 +296,14 @@ impl LibvirtSpec {
             return Err(refusal(
                 "`domain` of driver `libvirt` must be a domain's name or UUID".into(),
             ));
+        }
+        if let Some(scratch) = &self.scratch
+            && !scratch.is_absolute()
+        {
+            return Err(refusal(format!(
+                "`scratch` of driver `libvirt` must be an absolute path, not [{}]",
+                scratch.display()
+            )));
         }
         check_timeout("driver `libvirt`", self.stop_timeout_s)
     }

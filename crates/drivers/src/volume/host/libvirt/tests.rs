@@ -3,8 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::*;
+use super::domain::Domain as Virsh;
+use super::host::LibvirtHost;
+use crate::volume::host::process::run_program;
+use crate::volume::host::{HostContext, HostControl, HostState, LibvirtSpec};
 
 /// Keeps the state in `domain`, notes its calls in `calls`; the guest ignores the power button while there is a file `deaf`, and has an
 /// agent while there is a file `agent`.
@@ -48,15 +52,14 @@ impl Domain {
             domain: "mail1".into(),
             uri: Some("test:///default".into()),
             stop_timeout_s: Some(1),
+            scratch: None,
         };
         let context = HostContext {
             instance: "i-abc1234".into(),
             ..HostContext::default()
         };
-        LibvirtHost {
-            program: program.to_owned(),
-            ..LibvirtHost::new(spec, context)
-        }
+        let domain = Virsh::new(&spec, &context.instance).by(program);
+        LibvirtHost::new(spec, context).over(domain)
     }
 
     fn with(self, mark: &str) -> Self {
@@ -154,7 +157,7 @@ fn a_virsh_that_is_missing_or_fails_is_told() {
         .unwrap_err()
         .to_string();
     assert!(
-        text.contains("domain mail1") && text.contains("defined"),
+        text.contains("domain mail1") && text.contains("domstate"),
         "{text}"
     );
 }
@@ -162,24 +165,25 @@ fn a_virsh_that_is_missing_or_fails_is_told() {
 #[test]
 fn the_real_virsh_is_spoken_to_as_it_wants() {
     let argv = ["virsh", "--version"].map(str::to_owned);
-    if run_program(&argv, &[], VIRSH_TIMEOUT).is_err() {
+    if run_program(&argv, &[], Duration::from_secs(60)).is_err() {
         eprintln!("not tested: virsh is not installed (package libvirt-clients)");
         return;
     }
     // libvirt's test driver lives as long as one connection: a domain named `test` that runs.
-    let mut host = Domain::control("virsh");
-    host.spec.domain = "test".into();
+    let spec = |domain: &str| LibvirtSpec {
+        domain: domain.into(),
+        uri: Some("test:///default".into()),
+        ..LibvirtSpec::default()
+    };
+    let host = LibvirtHost::new(spec("test"), HostContext::default());
     assert_eq!(host.state().unwrap(), HostState::Running);
-    assert!(
-        host.is_off_within(Duration::ZERO)
-            .is_ok_and(|is_off| !is_off)
-    );
+    let domain = Virsh::new(&spec("test"), "i-abc1234");
     for (command, options) in [
         ("shutdown", &["--mode", "acpi"][..]),
         ("destroy", &["--graceful"]),
         ("suspend", &[]),
     ] {
-        let outcome = host.call("stop", command, options).unwrap();
+        let outcome = domain.call("stop", command, options).unwrap();
         let complaint = outcome.complaint();
         assert!(
             outcome.status.success()
@@ -188,7 +192,7 @@ fn the_real_virsh_is_spoken_to_as_it_wants() {
             "virsh {command}: {complaint}"
         );
     }
-    host.spec.domain = "nobody".into();
-    let text = host.state().unwrap_err().to_string();
+    let nobody = LibvirtHost::new(spec("nobody"), HostContext::default());
+    let text = nobody.state().unwrap_err().to_string();
     assert!(text.contains("failed to get domain"), "{text}");
 }

@@ -21,11 +21,11 @@ use tracing::warn;
 
 use super::QmpHost;
 use super::client::Qmp;
-use super::disk::LiveDisk;
 use super::graph::{DiskNode, Graph};
 use super::lines::QmpError;
 use super::plan::{DiskPlan, Generation, Plan};
 use super::session::Session;
+use crate::volume::host::live_disk::LiveDisk;
 use crate::volume::host::record::{OpenRecord, RecordKind};
 use crate::volume::host::{FreezeGuard, HostCapture};
 use crate::volume::{Consistency, DiskCapture, DiskRequest, TokenKind, VolumeError};

@@ -2,12 +2,11 @@
 //!
 //! * [`client`] and [`agent`] speak QMP and the guest agent's dialect over [`lines`].
 //! * [`host`] stops, starts and freezes.
-//! * [`live`] captures running disks: [`graph`] finds them, [`plan`] knows what was added and takes it away, [`session`] and [`disk`] are the
-//!   capture while it is read.
+//! * [`live`] captures running disks: [`graph`] finds them, [`plan`] knows what was added and takes it away, [`session`] is the capture while
+//!   it is read.
 
 mod agent;
 mod client;
-mod disk;
 mod graph;
 mod host;
 mod lines;

@@ -3,18 +3,16 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use snapkeep_nbd::{Client, Options, Uri};
+use serde_json::{Value, json};
+use snapkeep_nbd::Uri;
 use tracing::error;
 
 use super::client::Qmp;
-use super::disk::LiveDisk;
 use super::lines::QmpError;
 use super::plan::{Generation, Plan};
+use crate::volume::host::live_disk::{LiveDisk, LivePart};
 use crate::volume::host::record::OpenRecord;
-use crate::volume::{ChangeSource, Changes, Consistency, DiskRequest, RangeSet, VolumeError};
-
-/// NBD's name of what is data and what zeroes.
-pub const ALLOCATION: &str = "base:allocation";
+use crate::volume::{Consistency, DiskRequest, VolumeError};
 
 /// What the disks of one capture share.
 #[derive(Debug)]
@@ -65,9 +63,12 @@ impl Session {
             .collect();
         let mut disks = Vec::new();
         for ((part, request), reason) in parts.into_iter().zip(requests).zip(reasons) {
-            let (client, changes) = part.open(reason)?;
+            let bitmap = match &self.plan.disks[part.position].old {
+                Some(old) => Ok(old.as_str()),
+                None => Err(reason.unwrap_or_else(|| "there is no bitmap".into())),
+            };
             let token = request.token.clone();
-            disks.push(LiveDisk::new(part, client, changes, consistency, token));
+            disks.push(LiveDisk::open(Box::new(part), bitmap, consistency, token)?);
         }
         Ok(disks)
     }
@@ -114,68 +115,29 @@ pub struct Part {
     position: usize,
 }
 
-impl Part {
-    /// Takes the disk's part down and hands the bitmaps over.
-    pub fn settle(&self, generation: Generation) -> Result<(), VolumeError> {
-        self.session.settle(self.position, generation)
-    }
-
-    /// The bitmap that starts with this capture.
-    pub fn bitmap(&self) -> &str {
-        &self.session.plan.disks[self.position].new
-    }
-
-    /// The export's address, for messages.
-    pub fn uri(&self) -> Uri {
+impl LivePart for Part {
+    fn uri(&self) -> Uri {
         let disk = &self.session.plan.disks[self.position];
         Uri::unix(&self.session.plan.nbd_socket, disk.id())
     }
 
-    /// As an error of this export.
-    pub fn failed(&self, cause: impl std::fmt::Display) -> VolumeError {
-        VolumeError::Nbd {
-            location: self.uri().to_string(),
-            message: cause.to_string(),
-        }
+    fn settle(&self, is_kept: bool) -> Result<(), VolumeError> {
+        let generation = if is_kept {
+            Generation::New
+        } else {
+            Generation::Old
+        };
+        self.session.settle(self.position, generation)
     }
 
-    fn open(&self, reason: Option<String>) -> Result<(Client, Changes), VolumeError> {
-        let disk = &self.session.plan.disks[self.position];
-        let bitmap = disk
-            .old
-            .as_ref()
-            .map(|old| format!("qemu:dirty-bitmap:{old}"));
-        let contexts = [Some(ALLOCATION.to_owned()), bitmap.clone()];
-        let options = Options::with_contexts(contexts.into_iter().flatten());
-        let client = Client::connect(&self.uri(), &options).map_err(|cause| self.failed(cause))?;
-        let Some(bitmap) = bitmap else {
-            let reason = reason.unwrap_or_else(|| "there is no bitmap".into());
-            return Ok((client, Changes::unknown(reason)));
-        };
-        if !client.has_context(&bitmap) {
-            let reason = format!("QEMU does not offer [{bitmap}] with its export");
-            return Ok((client, Changes::unknown(reason)));
-        }
-        let status = client
-            .block_status(&bitmap, 0..client.size_bytes())
-            .map_err(|cause| self.failed(cause))?;
-        let dirty: RangeSet = status
-            .into_iter()
-            .filter(snapkeep_nbd::StatusRange::is_dirty)
-            .map(|status| status.range)
-            .collect();
-        let changes = Changes {
-            source: ChangeSource::Bitmap,
-            ranges: Some(dirty),
-            reason: None,
-        };
-        Ok((client, changes))
+    fn identity(&self) -> Option<Value> {
+        Some(json!({"bitmap": self.session.plan.disks[self.position].new}))
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if let Err(cause) = self.settle(Generation::Old) {
+        if let Err(cause) = self.settle(false) {
             error!(error = %cause, "a live capture was not taken down; it is tried again at the next start");
         }
     }
