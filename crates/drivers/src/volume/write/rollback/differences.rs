@@ -124,16 +124,13 @@ impl Differences<'_> {
     fn plan(&self, block: u64, zeros: &RangeSet) -> Plan {
         let range = self.grid.block_range(block);
         let hole = self.grid.content().is_hole(block);
-        if hole && self.new_is_empty {
-            return Plan::Leave;
-        }
         let beyond_old = range.end > self.old.size_bytes();
         let may_differ = beyond_old
             || self
                 .changed
                 .is_none_or(|changed| changed.intersects(range.clone()));
         if !may_differ {
-            return if self.new_is_empty {
+            return if self.new_is_empty && !hole {
                 Plan::Copy
             } else {
                 Plan::Leave
@@ -195,6 +192,10 @@ impl Differences<'_> {
         range: Range<u64>,
         old: &mut Vec<u8>,
     ) -> Result<(), VolumeError> {
+        if self.new_is_empty {
+            self.progress.add_punched(range.end - range.start);
+            return Ok(());
+        }
         if !self.old.has_holes() {
             self.read_old(range.clone(), old)?;
             self.progress.add_compared(range.end - range.start);
