@@ -76,7 +76,8 @@ async fn a_new_volume_of_a_point_is_a_sparse_file_with_its_name() {
     let file = world.folder.path().join(format!("data/volumes/{id}.raw"));
     assert_eq!(made.location, file.display().to_string());
     assert_file(&file, &first);
-    assert!(allocated_bytes(&file) <= 30 * BLOCK as u64);
+    // 30 of 40 blocks hold data; file systems need a little for themselves.
+    assert!(allocated_bytes(&file) <= 31 * BLOCK as u64);
 
     // It is a volume like any other, also after a restart, and shown once.
     let world = world.restart().await;

@@ -68,6 +68,26 @@ pub fn config(folder: &TempDir) -> EngineConfig {
     }
 }
 
+/// A second engine that finds what the first would leave if it died now: a copy of its catalogue, the same repositories.
+pub async fn after_crash(world: &World) -> (tempfile::TempDir, Engine) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    for entry in std::fs::read_dir(world.folder.path().join("data")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.metadata().unwrap().is_file() && entry.file_name() != "engine.lock" {
+            std::fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
+        }
+    }
+    let config = EngineConfig {
+        repo_roots: vec![world.folder.path().join("data/repositories")],
+        data_dir: data,
+        ..config(&folder)
+    };
+    let driver = Arc::new(StoreDriver::new(world.store.clone()));
+    (folder, Engine::start(config, driver).await.unwrap())
+}
+
 impl World {
     /// Stops everything and opens it again.
     pub async fn restart(self) -> World {
