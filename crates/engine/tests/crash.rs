@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::collections::{backup_request, collections_renamed, plain_object};
-use common::{World, config, restore_request, some_documents, world};
+use common::{World, after_crash, config, restore_request, some_documents, world};
 use serde_json::{Value, json};
 use snapkeep_drivers::{
     Capture, CapturedResource, ChangeToken, CollectionsRestoration, DocumentDriver, DriverError,
@@ -20,26 +20,6 @@ use snapkeep_engine::{
     Engine, EngineConfig, EngineError, JobState, RestoreProblem, ShardStage, SnapshotPhase,
     SnapshotState,
 };
-
-/// A second engine that finds what the first would leave if it died now: a copy of its catalogue, the same repositories.
-async fn after_crash(world: &World) -> (tempfile::TempDir, Engine) {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    std::fs::create_dir_all(&data).unwrap();
-    for entry in std::fs::read_dir(world.folder.path().join("data")).unwrap() {
-        let entry = entry.unwrap();
-        if entry.metadata().unwrap().is_file() && entry.file_name() != "engine.lock" {
-            std::fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
-        }
-    }
-    let config = EngineConfig {
-        repo_roots: vec![world.folder.path().join("data/repositories")],
-        data_dir: data,
-        ..config(&folder)
-    };
-    let driver = Arc::new(StoreDriver::new(world.store.clone()));
-    (folder, Engine::start(config, driver).await.unwrap())
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_a_dead_process_left_is_failed_with_the_reason() {
