@@ -2,18 +2,20 @@
 
 import http.client
 import json
+from pathlib import Path
 from typing import Iterator
 
 from harness.server import Server
 from idc51.idc import JOB_KEYS, MORE_JOB_KEYS, Disk, Zone, refused
+from security.secured import SecuredServer
 
 
 class Stream:
     """Server-sent events as they arrive."""
 
-    def __init__(self, server: Server, zone: str = "ac1") -> None:
+    def __init__(self, server: Server, headers: dict[str, str] | None = None) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=40)
-        self.connection.request("GET", f"/v2/zone/{zone}/notifier/stream")
+        self.connection.request("GET", "/v2/zone/ac1/notifier/stream", headers=headers or {})
         self.answer = self.connection.getresponse()
 
     def events(self) -> Iterator[tuple[str, str]]:
@@ -85,6 +87,22 @@ def test_a_stream_does_not_hold_up_the_end_of_the_server(fresh_server: Server) -
         next(events)
         assert fresh_server.stop() == 0
         assert list(events) == []
+
+
+def test_a_confined_client_hears_of_its_own_disks_only(tmp_path: Path) -> None:
+    server = SecuredServer(tmp_path)
+    for identity in ("vol-mine001", "vol-yours01"):
+        Disk(server, identity)
+    with server:
+        confined = {"Authorization": server.add("confined", "--kind", "api-key", "--role", "viewer", "--resource", "vol-mine*").header}
+        zone = Zone(server.http, headers={"Authorization": server.admin.header})
+        with Stream(server, confined) as stream:
+            events = stream.events()
+            next(events)
+            zone.take("vol-yours01")
+            [mine] = zone.take("vol-mine001")
+            first = next(data for name, data in events if name == "message")
+        assert json.loads(first)["resource_ids"] == [mine["snapshot_id"]]
 
 
 def test_only_get(server: Server) -> None:
