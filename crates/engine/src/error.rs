@@ -359,14 +359,17 @@ pub enum EngineError {
     },
     /// Something writes to the volume, and there is no consistent view of it.
     #[error(
-        "volume [{volume}] is in use by {users}; stop that, give its instance a driver that freezes it, or allow an inconsistent \
-             snapshot (allow_inconsistent)"
+        "volume [{volume}] is in use by {users}, and there is no consistent view of it{}; stop that, give its instance a driver that \
+             freezes it, or allow an inconsistent snapshot (allow_inconsistent)",
+        reason_of(.reason.as_deref())
     )]
     VolumeInUse {
         /// The volume.
         volume: String,
         /// Who uses it.
         users: String,
+        /// Why there is no consistent view of it all the same.
+        reason: Option<String>,
     },
     /// Something that was begun with the volume has to be finished first.
     #[error("volume [{volume}] is suspended: {reason}")]

@@ -239,11 +239,16 @@ fn host_of(inner: &Inner, point: &AcceptedPoint) -> (HostSpec, HostContext) {
 /// A failed capture in the words of the engine.
 fn told(error: VolumeError) -> EngineError {
     match error {
-        VolumeError::InUse { volume, users, .. } => {
+        VolumeError::InUse {
+            volume,
+            users,
+            reason,
+        } => {
             let users: Vec<String> = users.iter().map(ToString::to_string).collect();
             EngineError::VolumeInUse {
                 volume,
                 users: users.join(", "),
+                reason,
             }
         }
         other => EngineError::PointsFailed(other.to_string()),
