@@ -168,6 +168,7 @@ def test_tls(machine: Server, point: Point, tmp_path: Path) -> None:
     with served(machine, point.snapshot, "--socket", str(tmp_path / "s"), *flags, "--tls-client-ca", str(CERTIFICATES / "ca-cert.pem")) as serving:
         assert serving.uri.startswith("nbds+unix://")
         tool("nbdinfo", f"{serving.uri}&tls-certificates={CERTIFICATES}", code=1)
+        assert "base:allocation" in tool("nbdinfo", f"{serving.uri}&tls-certificates={CERTIFICATES / 'client'}")
 
 
 def test_a_snapshot_that_is_served_is_not_pruned_away(machine: Server, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ use crate::uri::Uri;
 
 /// The file with the authorities in a folder of `tls-certificates`, as libnbd and QEMU name it.
 const AUTHORITIES: &str = "ca-cert.pem";
+/// The client's own certificate and key there, which it need not have.
+const CLIENT: [&str; 2] = ["client-cert.pem", "client-key.pem"];
 
 fn error(reason: impl ToString) -> NbdError {
     NbdError::Tls {
@@ -49,6 +51,20 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, NbdError> {
     }
 }
 
+fn key(file: &Path) -> Result<PrivateKeyDer<'static>, NbdError> {
+    PrivateKeyDer::from_pem_file(file).map_err(|cause| {
+        error(format!(
+            "cannot read a private key from {}: {cause}",
+            file.display()
+        ))
+    })
+}
+
+fn unfit(certificate: &Path, key: &Path, cause: &rustls::Error) -> NbdError {
+    let (certificate, key) = (certificate.display(), key.display());
+    error(format!("{certificate} cannot be used with {key}: {cause}"))
+}
+
 fn authorities(file: &Path) -> Result<RootCertStore, NbdError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
@@ -61,12 +77,7 @@ fn authorities(file: &Path) -> Result<RootCertStore, NbdError> {
 pub(crate) fn server_config(files: &ServerTls) -> Result<Arc<ServerConfig>, NbdError> {
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|cause| {
-        error(format!(
-            "cannot read a private key from {}: {cause}",
-            files.key.display()
-        ))
-    })?;
+    let private = key(&files.key)?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(error)?;
@@ -78,13 +89,9 @@ pub(crate) fn server_config(files: &ServerTls) -> Result<Arc<ServerConfig>, NbdE
         }
         None => builder.with_no_client_auth(),
     };
-    let config = builder.with_single_cert(chain, key).map_err(|cause| {
-        error(format!(
-            "{} cannot be used with {}: {cause}",
-            files.certificate.display(),
-            files.key.display()
-        ))
-    })?;
+    let config = builder
+        .with_single_cert(chain, private)
+        .map_err(|cause| unfit(&files.certificate, &files.key, &cause))?;
     Ok(Arc::new(config))
 }
 
@@ -106,7 +113,14 @@ pub(crate) fn client_session(uri: &Uri) -> Result<Connection, NbdError> {
     };
     let name = ServerName::try_from(uri.server_name().to_owned())
         .map_err(|_| error(format!("{:?} is no name of a server", uri.server_name())))?;
-    let session =
-        ClientConnection::new(Arc::new(builder.with_no_client_auth()), name).map_err(error)?;
+    let own = uri.tls_certificates.as_ref();
+    let own = own.map(|folder| CLIENT.map(|file| folder.join(file)));
+    let config = match own.filter(|[certificate, _]| certificate.exists()) {
+        Some([certificate, file]) => builder
+            .with_client_auth_cert(certificates(&certificate)?, key(&file)?)
+            .map_err(|cause| unfit(&certificate, &file, &cause))?,
+        None => builder.with_no_client_auth(),
+    };
+    let session = ClientConnection::new(Arc::new(config), name).map_err(error)?;
     Ok(session.into())
 }

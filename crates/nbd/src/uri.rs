@@ -44,7 +44,8 @@ pub struct Uri {
     pub export: String,
     /// TLS is wanted, and nothing else accepted.
     pub is_tls: bool,
-    /// A folder with `ca-cert.pem`, against which the server's certificate is checked instead of the system's authorities.
+    /// A folder with `ca-cert.pem`, against which the server's certificate is checked instead of the system's authorities. If
+    /// there are `client-cert.pem` and `client-key.pem`, they are shown to the server.
     pub tls_certificates: Option<PathBuf>,
     /// The name that the server's certificate must have, when it is not the host's.
     pub tls_hostname: Option<String>,

@@ -292,10 +292,16 @@ fn tls_carries_many_requests_at_once_and_trusts_the_given_authority_only() {
 
 #[test]
 fn a_server_can_ask_for_certificates_of_clients() {
-    let server = secure(pattern(1000), Some("ca-cert.pem"));
+    let disk = pattern(100_000);
+    let server = secure(disk.clone(), Some("ca-cert.pem"));
     let mut uri = server.uri("disk");
     uri.tls_certificates = Some(data(""));
     assert!(Client::connect(&uri, &Options::default()).is_err());
+    uri.tls_certificates = Some(data("client"));
+    let client = Client::connect(&uri, &Options::default()).unwrap();
+    let mut found = vec![0; disk.len()];
+    client.read_at(0, &mut found).unwrap();
+    assert!(found == disk);
 }
 
 /// One thing that a client does to a disk.
