@@ -130,7 +130,7 @@ fn a_chain_of_captures(daemon: &Daemon, disk: &str) {
         request(&folder, disk, Some(token.clone())),
         &state,
     );
-    let expected = expected.union(&[40 * MIB..40 * MIB + 65_536].into_iter().collect());
+    let expected = expected.union(&std::iter::once(40 * MIB..40 * MIB + 65_536).collect());
     assert_eq!(dirty(third.as_ref()), expected);
     // Dropped without settling, as on the way out of an error.
     drop(third);

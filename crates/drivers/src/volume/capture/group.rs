@@ -40,7 +40,8 @@ pub fn capture(group: GroupCapture<'_>) -> Result<Vec<Box<dyn DiskCapture>>, Vol
         allow_inconsistent: group.allow_inconsistent,
         state_dir: group.state_dir,
         // Of other hosts nothing better was to be expected.
-        live_reason: live_reason.filter(|_| matches!(group.host.spec(), HostSpec::Qmp(_))),
+        live_reason: live_reason
+            .filter(|_| matches!(group.host.spec(), HostSpec::Qmp(_) | HostSpec::Libvirt(_))),
     };
     let mut disks = group
         .disks

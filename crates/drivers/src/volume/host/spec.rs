@@ -141,7 +141,7 @@ pub struct QmpSpec {
     /// Folder for what the guest overwrites during a capture, writable by us and by QEMU; below the data folder unless told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<PathBuf>,
-    /// The block nodes of volumes that are not found by their file's path, by volume id.
+    /// The block nodes of volumes that are not found by their file's path, by the volume's id or path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub nodes: BTreeMap<String, QmpNode>,
 }

@@ -87,6 +87,15 @@ pub struct AddArgs {
     #[arg(long = "node", value_name = "VOLUME=NODE", value_parser = parse_node, requires = "qmp_socket", help_heading = "QEMU")]
     nodes: Vec<(String, String)>,
 
+    /// Socket of the NBD server that the process of --qmp-socket runs already; else one is started for each snapshot.
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "qmp_socket",
+        help_heading = "QEMU"
+    )]
+    nbd_socket: Option<PathBuf>,
+
     /// Name or UUID of the libvirt domain.
     #[arg(long, value_name = "NAME", help_heading = "libvirt")]
     domain: Option<String>,
@@ -99,6 +108,11 @@ pub struct AddArgs {
         help_heading = "libvirt"
     )]
     uri: Option<String>,
+
+    /// Folder for what the guest of --qmp-socket or --domain overwrites while it is snapshotted; its user has to be able to write there
+    /// [default: below the data folder].
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
 
     /// Seconds that a guest is given to shut down before it is ended [default: 60].
     #[arg(long, value_name = "SECONDS")]
@@ -208,6 +222,11 @@ fn host(given: &AddArgs) -> Result<Value, Failure> {
             .collect();
         set("nodes", Some(Value::Object(nodes)));
     }
+    set(
+        "nbd_socket",
+        given.nbd_socket.as_ref().map(|path| json!(path)),
+    );
+    set("scratch", given.scratch.as_ref().map(|path| json!(path)));
     set("domain", given.domain.as_ref().map(|name| json!(name)));
     set("uri", given.uri.as_ref().map(|uri| json!(uri)));
     set(

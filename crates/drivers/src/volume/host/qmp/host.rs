@@ -19,7 +19,7 @@ use crate::volume::host::hooks::run_hook;
 use crate::volume::host::{
     HostCapture, HostContext, HostControl, HostSpec, HostState, QmpNode, QmpSpec,
 };
-use crate::volume::{DiskRequest, VolumeError};
+use crate::volume::{DiskRequest, DiskSource, VolumeError};
 
 /// How long the guest has to power down, unless told: 60 s.
 const STOP_TIMEOUT_S: u64 = 60;
@@ -67,8 +67,11 @@ impl QmpHost {
         }
     }
 
-    pub(super) fn node(&self, volume: &str) -> Option<&QmpNode> {
-        self.spec.nodes.get(volume)
+    pub(super) fn node(&self, source: &DiskSource) -> Option<&QmpNode> {
+        let nodes = &self.spec.nodes;
+        nodes
+            .get(&source.volume)
+            .or_else(|| nodes.get(&source.location))
     }
 
     pub(super) fn has_agent(&self) -> bool {

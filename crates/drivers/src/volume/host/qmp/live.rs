@@ -134,7 +134,7 @@ impl Prepared {
         let mut reasons = Vec::new();
         for (position, request) in disks.iter().enumerate() {
             let volume = &request.source.volume;
-            let node = graph.find(&request.source, host.node(volume))?;
+            let node = graph.find(&request.source, host.node(&request.source))?;
             let (old, reason) = match usable_bitmap(request, &node) {
                 Ok(old) => (Some(old), None),
                 Err(reason) => (None, Some(reason)),
