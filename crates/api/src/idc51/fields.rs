@@ -49,7 +49,7 @@ impl Fields {
     /// # Errors
     /// As for [`Self::name`], with more characters.
     pub fn description(&self, field: &str) -> Result<Option<String>, Idc51Error> {
-        self.text(field, MAX_DESCRIPTION_CHARS, &['\n', '\r', '\t'])
+        self.text(field, MAX_DESCRIPTION_CHARS, &['\n', '\t'])
     }
 
     fn text(
