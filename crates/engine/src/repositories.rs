@@ -10,5 +10,5 @@ mod settings;
 
 pub(crate) use open::{OpenVault, Vaults};
 pub(crate) use password::load_or_create as load_or_create_password;
-pub(crate) use reconcile::{NAME_TAG, TAG, reconcile};
+pub(crate) use reconcile::{NAME_TAG, RESOURCE_TAG, TAG, reconcile};
 pub(crate) use settings::FsSettings;

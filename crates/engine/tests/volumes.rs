@@ -37,7 +37,10 @@ async fn a_point_is_stored_whole_and_the_next_one_costs_what_changed() {
     let first = point_of(&world, &full).await;
     assert_eq!(first.status, PointStatus::Available, "{first:?}");
     assert!(first.full && first.is_head && first.head_chain && first.taken);
-    assert_eq!((first.root_id.as_str(), &first.parent_id), (first.id.as_str(), &None));
+    assert_eq!(
+        (first.root_id.as_str(), &first.parent_id),
+        (first.id.as_str(), &None)
+    );
     assert_eq!(first.virtual_size_bytes, 40 << 20);
     assert_eq!(first.disks[0].changed_bytes, 11 << 20);
     assert!(first.size_bytes > 10 << 20);
@@ -49,13 +52,19 @@ async fn a_point_is_stored_whole_and_the_next_one_costs_what_changed() {
     let second = point_of(&world, &increment).await;
     assert_eq!(second.status, PointStatus::Available, "{second:?}");
     assert_eq!(second.parent_id.as_ref(), Some(&first.id));
-    assert_eq!((second.full, second.root_id.as_str()), (false, first.id.as_str()));
+    assert_eq!(
+        (second.full, second.root_id.as_str()),
+        (false, first.id.as_str())
+    );
     assert_eq!(second.disks[0].changed_bytes, KIB_256 + (1 << 20));
     assert!(second.size_bytes < 1 << 20, "{}", second.size_bytes);
     assert_eq!(second.total_count, 2);
     disk.assert_stored(&world, &second).await;
     let job = world.engine.job(&increment.job_id).await.unwrap();
-    assert_eq!((job.kind, job.state), (JobKind::VolumeSnapshot, JobState::Succeeded));
+    assert_eq!(
+        (job.kind, job.state),
+        (JobKind::VolumeSnapshot, JobState::Succeeded)
+    );
     assert_eq!(job.resources, increment.points);
 }
 
@@ -68,7 +77,12 @@ async fn nothing_changed_costs_a_sample() {
     let again = create(&world, &["vol-0000001"], "two").await.unwrap();
     let second = point_of(&world, &again).await;
     let stored = &second.disks[0];
-    assert_ne!(stored.change_source, ChangeSource::Scan, "{:?}", stored.reason);
+    assert_ne!(
+        stored.change_source,
+        ChangeSource::Scan,
+        "{:?}",
+        stored.reason
+    );
     assert_eq!((stored.changed_bytes, stored.stored_bytes), (0, 0));
     assert!(stored.read_bytes <= 64 * KIB_256, "{}", stored.read_bytes);
     disk.assert_stored(&world, &second).await;
@@ -86,7 +100,13 @@ async fn a_lost_token_costs_reading_and_nothing_else() {
     let second = point_of(&world, &again).await;
     let stored = &second.disks[0];
     assert_eq!(stored.change_source, ChangeSource::Scan);
-    assert!(stored.reason.as_ref().unwrap().contains("nothing was noted"));
+    assert!(
+        stored
+            .reason
+            .as_ref()
+            .unwrap()
+            .contains("nothing was noted")
+    );
     assert_eq!(stored.changed_bytes, KIB_256);
     assert_eq!(stored.read_bytes, 16 << 20);
     disk.assert_stored(&world, &second).await;
@@ -128,7 +148,11 @@ async fn a_tracker_that_lies_is_found_out() {
     create(&world, &["vol-0000001"], "two").await.unwrap();
     // What was noted of the second point is passed off as of the first, which everything differs from.
     world.forge_token("vol-0000001", &one.snapshot_uuid);
-    world.engine.delete_points(&[last(&world).await], true).await.unwrap();
+    world
+        .engine
+        .delete_points(&[last(&world).await], true)
+        .await
+        .unwrap();
     world.settle().await;
     let three = create(&world, &["vol-0000001"], "three").await.unwrap();
     let three = point_of(&world, &three).await;
@@ -190,14 +214,27 @@ async fn deleting_takes_what_hangs_on_a_point_unless_it_is_to_go_alone() {
     let mut points = Vec::new();
     for number in 0..6 {
         disk.fill(number, 0..1 << 20);
-        let ticket = create(&world, &["vol-0000001"], &format!("p{number}")).await.unwrap();
+        let ticket = create(&world, &["vol-0000001"], &format!("p{number}"))
+            .await
+            .unwrap();
         points.push((point_of(&world, &ticket).await, disk.content()));
     }
-    let alone = world.engine.delete_points(&[points[1].0.id.clone()], false).await.unwrap();
-    assert_eq!(world.engine.wait_job(&alone.job_id).await.unwrap().state, JobState::Succeeded);
+    let alone = world
+        .engine
+        .delete_points(&[points[1].0.id.clone()], false)
+        .await
+        .unwrap();
+    assert_eq!(
+        world.engine.wait_job(&alone.job_id).await.unwrap().state,
+        JobState::Succeeded
+    );
     let third = world.engine.point(&points[2].0.id).await.unwrap();
     assert_eq!(third.parent_id.as_ref(), Some(&points[0].0.id));
-    let cascade = world.engine.delete_points(&[points[3].0.id.clone()], true).await.unwrap();
+    let cascade = world
+        .engine
+        .delete_points(&[points[3].0.id.clone()], true)
+        .await
+        .unwrap();
     assert_eq!(cascade.points.len(), 3);
     world.engine.wait_job(&cascade.job_id).await.unwrap();
     let left = chain_of(&world, "vol-0000001").await;
@@ -211,10 +248,17 @@ async fn deleting_takes_what_hangs_on_a_point_unless_it_is_to_go_alone() {
         ..query("vol-0000001")
     };
     assert_eq!(world.engine.points(gone).await.unwrap().total, 4);
-    let again = world.engine.delete_points(&[points[3].0.id.clone()], true).await;
+    let again = world
+        .engine
+        .delete_points(&[points[3].0.id.clone()], true)
+        .await;
     assert!(matches!(again, Err(EngineError::PointMissing { .. })));
     // The full one alone: what hung on it begins a chain.
-    let full = world.engine.delete_points(&[points[0].0.id.clone()], false).await.unwrap();
+    let full = world
+        .engine
+        .delete_points(&[points[0].0.id.clone()], false)
+        .await
+        .unwrap();
     world.engine.wait_job(&full.job_id).await.unwrap();
     let third = world.engine.point(&points[2].0.id).await.unwrap();
     assert!(third.full && third.root_id == third.id && third.total_count == 1);
@@ -231,9 +275,19 @@ async fn a_locked_point_stops_the_whole_cascade() {
         points.push(point_of(&world, &ticket).await);
     }
     let soon = world.now_ms() + 3_600_000;
-    world.engine.lock_snapshot("volumes", &points[2].id, soon).await.unwrap();
-    let refused = world.engine.delete_points(&[points[0].id.clone()], true).await;
-    assert!(matches!(refused, Err(EngineError::SnapshotLocked { .. })), "{refused:?}");
+    world
+        .engine
+        .lock_snapshot("volumes", &points[2].id, soon)
+        .await
+        .unwrap();
+    let refused = world
+        .engine
+        .delete_points(&[points[0].id.clone()], true)
+        .await;
+    assert!(
+        matches!(refused, Err(EngineError::SnapshotLocked { .. })),
+        "{refused:?}"
+    );
     assert_eq!(chain_of(&world, "vol-0000001").await.len(), 3);
     let shown = world.engine.point(&points[2].id).await.unwrap();
     assert_eq!(shown.locked_until_ms, Some(soon));
@@ -247,23 +301,36 @@ async fn names_and_chains_survive_the_loss_of_the_catalogue() {
     let mut points = Vec::new();
     for number in 0..4 {
         disk.fill(number, 0..1 << 20);
-        let ticket = create(&world, &[&volume], &format!("p{number}")).await.unwrap();
+        let ticket = create(&world, &[&volume], &format!("p{number}"))
+            .await
+            .unwrap();
         points.push(point_of(&world, &ticket).await);
     }
     let renamed = world
         .engine
-        .update_point(&points[1].id, Some("before the upgrade".into()), Some("why".into()))
+        .update_point(
+            &points[1].id,
+            Some("before the upgrade".into()),
+            Some("why".into()),
+        )
         .await
         .unwrap();
     assert_eq!(renamed.name, "before the upgrade");
-    let deleted = world.engine.delete_points(&[points[3].id.clone()], true).await.unwrap();
+    let deleted = world
+        .engine
+        .delete_points(&[points[3].id.clone()], true)
+        .await
+        .unwrap();
     world.engine.wait_job(&deleted.job_id).await.unwrap();
     let before = chain_of(&world, &volume).await;
     let world = world.lose_catalogue().await;
     assert_eq!(world.engine.volumes().await.unwrap()[0].id, volume);
     assert_eq!(chain_of(&world, &volume).await, before);
     let found = world.engine.point(&points[1].id).await.unwrap();
-    assert_eq!((found.name.as_str(), found.description.as_str()), ("before the upgrade", "why"));
+    assert_eq!(
+        (found.name.as_str(), found.description.as_str()),
+        ("before the upgrade", "why")
+    );
     let next = create(&world, &[&volume], "p4").await.unwrap();
     let next = point_of(&world, &next).await;
     assert_eq!(next.parent_id.as_ref(), Some(&points[2].id));

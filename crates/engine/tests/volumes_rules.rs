@@ -34,7 +34,11 @@ fn instance(world: &World, id: &str, volumes: &[&str]) {
 async fn slow_point(world: &World, resources: &[&str]) -> PointsTicket {
     let slow = json!({ "location": "volumes", "max_snapshot_bytes_per_sec": "20kb" });
     world.register_with("volumes", slow).await.unwrap();
-    let ticket = world.engine.create_points(request(resources)).await.unwrap();
+    let ticket = world
+        .engine
+        .create_points(request(resources))
+        .await
+        .unwrap();
     for _ in 0..200 {
         let job = world.engine.job(&ticket.job_id).await.unwrap();
         if job.progress.bytes_done > 0 {
@@ -57,10 +61,15 @@ async fn an_instance_is_one_point_with_all_its_disks() {
     instance(&world, "i-0000001", &["vol-0000001", "data"]);
     let single = Disk::new(&world, "vol-0000003.raw", 1 << 20);
     single.fill(3, 0..4096);
-    let ticket = create(&world, &["i-0000001", "vol-0000003"], "group").await.unwrap();
+    let ticket = create(&world, &["i-0000001", "vol-0000003"], "group")
+        .await
+        .unwrap();
     let point = world.engine.point(&ticket.points[0]).await.unwrap();
     assert_eq!(point.resource.kind, PointKind::Instance);
-    assert_eq!((point.resource.name.as_str(), point.disks.len()), ("web", 2));
+    assert_eq!(
+        (point.resource.name.as_str(), point.disks.len()),
+        ("web", 2)
+    );
     assert_eq!(point.virtual_size_bytes, 3 << 20);
     for (disk, stored) in disks.iter().zip(&point.disks) {
         assert_content(&world, &point, &stored.volume, &disk.content()).await;
@@ -95,17 +104,38 @@ async fn what_cannot_be_is_refused_before_anything_changes() {
     assert!(matches!(repeated, EngineError::ResourceRepeated { .. }));
     let repeated = refused(&["vol-0000001", "i-0000001"]).await.to_string();
     assert!(repeated.contains("as a disk of [i-0000001]"), "{repeated}");
-    assert!(matches!(refused(&[]).await, EngineError::NothingNamed { .. }));
-    fs::write(world.folder.path().join("data/instances/i-0000003.toml"), "volumes = 7").unwrap();
+    assert!(matches!(
+        refused(&[]).await,
+        EngineError::NothingNamed { .. }
+    ));
+    fs::write(
+        world.folder.path().join("data/instances/i-0000003.toml"),
+        "volumes = 7",
+    )
+    .unwrap();
     let broken = refused(&["i-0000003"]).await.to_string();
     assert!(broken.contains("i-0000003.toml"), "{broken}");
     fs::remove_file(&disk.path).unwrap();
-    assert!(matches!(refused(&["vol-0000001"]).await, EngineError::VolumeMissing { .. }));
+    assert!(matches!(
+        refused(&["vol-0000001"]).await,
+        EngineError::VolumeMissing { .. }
+    ));
     assert!(world.engine.jobs().await.unwrap().is_empty());
-    assert_eq!(world.engine.points(query("vol-0000001")).await.unwrap().total, 0);
+    assert_eq!(
+        world
+            .engine
+            .points(query("vol-0000001"))
+            .await
+            .unwrap()
+            .total,
+        0
+    );
     let missing = world.engine.point("ss-0000000").await.unwrap_err();
     assert!(matches!(missing, EngineError::PointMissing { .. }));
-    let missing = world.engine.delete_points(&["ss-0000000".into()], true).await;
+    let missing = world
+        .engine
+        .delete_points(&["ss-0000000".into()], true)
+        .await;
     assert!(matches!(missing, Err(EngineError::PointMissing { .. })));
 }
 
@@ -130,9 +160,15 @@ async fn a_volume_that_a_job_works_on_is_busy_and_its_point_pending() {
     assert_eq!(point.transition, Some(PointTransition::Creating));
     assert_eq!(point.parent_id.as_ref(), Some(&first.points[0]));
     assert_eq!((point.total_count, point.is_head), (2, false));
-    let pending = world.engine.update_point(&point.id, Some("x".into()), None).await;
+    let pending = world
+        .engine
+        .update_point(&point.id, Some("x".into()), None)
+        .await;
     assert!(matches!(pending, Err(EngineError::PointPending { .. })));
-    let pending = world.engine.delete_points(&[point.id.clone()], true).await;
+    let pending = world
+        .engine
+        .delete_points(std::slice::from_ref(&point.id), true)
+        .await;
     assert!(matches!(pending, Err(EngineError::PointPending { .. })));
     let below = world.engine.delete_points(&first.points, true).await;
     assert!(matches!(below, Err(EngineError::PointPending { id }) if id == point.id));
@@ -152,7 +188,11 @@ async fn a_volume_that_a_job_works_on_is_busy_and_its_point_pending() {
     assert_eq!(next.parent_id.as_ref(), Some(&first.points[0]));
     disk.assert_stored(&world, &next).await;
     // One that came to nothing can be removed from the lists.
-    let removed = world.engine.delete_points(&ticket.points, true).await.unwrap();
+    let removed = world
+        .engine
+        .delete_points(&ticket.points, true)
+        .await
+        .unwrap();
     world.engine.wait_job(&removed.job_id).await.unwrap();
     assert_eq!(point_of(&world, &ticket).await.status, PointStatus::Deleted);
 }
@@ -170,7 +210,10 @@ async fn nothing_is_being_made_after_a_crash() {
     assert_eq!(point.status, PointStatus::Ceased);
     assert_eq!(point.job_id.as_ref(), Some(&ticket.job_id));
     assert!(point.reason.unwrap().contains("stopped before"));
-    assert_eq!(engine.job(&ticket.job_id).await.unwrap().state, JobState::Failed);
+    assert_eq!(
+        engine.job(&ticket.job_id).await.unwrap().state,
+        JobState::Failed
+    );
     let listed = engine.snapshots("volumes").await.unwrap();
     let failed = listed.iter().find(|it| it.name == ticket.points[0]);
     assert_eq!(failed.unwrap().state, SnapshotState::Failed);
@@ -195,7 +238,14 @@ async fn a_disk_that_shrinks_while_it_is_read_fails_its_point_and_no_other() {
     let ticket = world.engine.create_points(request).await.unwrap();
     // While the first one is written, the second one is captured and not read yet.
     for _ in 0..500 {
-        if world.engine.point(&ticket.points[0]).await.unwrap().virtual_size_bytes > 0 {
+        if world
+            .engine
+            .point(&ticket.points[0])
+            .await
+            .unwrap()
+            .virtual_size_bytes
+            > 0
+        {
             break;
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -204,14 +254,19 @@ async fn a_disk_that_shrinks_while_it_is_read_fails_its_point_and_no_other() {
     let job = world.engine.wait_job(&ticket.job_id).await.unwrap();
     assert_eq!(job.state, JobState::Failed);
     let error = job.error.unwrap();
-    assert!(error.contains(&ticket.points[1]) && error.contains("vol-0000002"), "{error}");
+    assert!(
+        error.contains(&ticket.points[1]) && error.contains("vol-0000002"),
+        "{error}"
+    );
     let first = world.engine.point(&ticket.points[0]).await.unwrap();
     assert_eq!(first.status, PointStatus::Available);
     good.assert_stored(&world, &first).await;
     let second = world.engine.point(&ticket.points[1]).await.unwrap();
     assert_eq!(second.status, PointStatus::Ceased);
     let next = create(&world, &["vol-0000002"], "next").await.unwrap();
-    shrinking.assert_stored(&world, &point_of(&world, &next).await).await;
+    shrinking
+        .assert_stored(&world, &point_of(&world, &next).await)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +316,10 @@ async fn volumes_are_added_and_removed() {
     assert_eq!(added.origin, VolumeOrigin::Added);
     for wrong in [location.as_str(), "relative.raw", "/nowhere/at/all"] {
         let refused = world.engine.add_volume(add(wrong)).await;
-        assert!(matches!(refused, Err(EngineError::ResourceRefused { .. })), "{wrong}");
+        assert!(
+            matches!(refused, Err(EngineError::ResourceRefused { .. })),
+            "{wrong}"
+        );
     }
     let web = AddInstance {
         id: None,
@@ -275,7 +333,10 @@ async fn volumes_are_added_and_removed() {
     let used = world.engine.remove_volume(&added.id).await;
     assert!(matches!(used, Err(EngineError::ResourceRefused { .. })));
     let ticket = create(&world, &[&web.id], "one").await.unwrap();
-    assert_eq!(point_of(&world, &ticket).await.status, PointStatus::Available);
+    assert_eq!(
+        point_of(&world, &ticket).await.status,
+        PointStatus::Available
+    );
     let world = world.restart().await;
     assert_eq!(world.engine.instance(&web.id).await.unwrap(), web);
     world.engine.remove_instance(&web.id).await.unwrap();

@@ -288,7 +288,7 @@ fn blobs_are_appended_by_reference_where_a_block_ends_and_all_of_them_are_there(
     let stored = store(&place, &Adopting(known.content.clone(), block as u64));
     assert_eq!(stored.content[1..3], known.content);
     assert_eq!(lengths(&place, &stored), [block, block, block, 10]);
-    assert_eq!(stored.stored_bytes > 0, true);
+    assert!(stored.stored_bytes > 0);
 }
 
 #[test]

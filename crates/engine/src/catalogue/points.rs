@@ -7,7 +7,8 @@ use sqlx::any::AnyRow;
 use super::pool::{Catalogue, WriteTransaction, failed, unreadable};
 use crate::error::EngineError;
 use crate::layout::{Manifest, PointRecord};
-use crate::model::{PointDisk, PointStatus};
+use crate::model::{PointDisk, PointKind, PointResource, PointStatus, SnapshotInfo};
+use crate::volumes::IdKind;
 
 /// What is known of a point beside its status.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +61,45 @@ impl PointRow {
             tree_id: None,
             locked_until_ms: None,
         })
+    }
+
+    /// A point of which only the tags of its snapshot can be read. Its chain is not known.
+    pub(crate) fn suspended(vault: &str, info: &SnapshotInfo, resource: &str) -> Self {
+        let kind = if IdKind::Instance.matches(resource) {
+            PointKind::Instance
+        } else {
+            PointKind::Volume
+        };
+        let point = PointRecord {
+            id: info.name.clone(),
+            name: info.name.clone(),
+            description: String::new(),
+            resource: PointResource {
+                id: resource.to_owned(),
+                name: resource.to_owned(),
+                kind,
+            },
+            ancestors: Vec::new(),
+            create_ms: info.start_ms,
+            snapshot_ms: info.start_ms,
+            job_id: String::new(),
+        };
+        Self {
+            vault: vault.to_owned(),
+            uuid: info.uuid.clone(),
+            name: point.name.clone(),
+            description: String::new(),
+            status: PointStatus::Suspended,
+            status_ms: info.start_ms,
+            stored: StoredPoint {
+                point,
+                disks: Vec::new(),
+                stored_bytes: 0,
+                reason: info.reason.clone(),
+            },
+            tree_id: None,
+            locked_until_ms: None,
+        }
     }
 
     /// Its id.
@@ -180,16 +220,14 @@ impl WriteTransaction<'_> {
         name: &str,
         description: &str,
     ) -> Result<(), EngineError> {
-        sqlx::query(
-            "UPDATE points SET name = $1, description = $2 WHERE vault = $3 AND uuid = $4",
-        )
-        .bind(name.to_owned())
-        .bind(description.to_owned())
-        .bind(vault.to_owned())
-        .bind(uuid.to_owned())
-        .execute(&mut *self.transaction)
-        .await
-        .map_err(failed("note the name of a point"))?;
+        sqlx::query("UPDATE points SET name = $1, description = $2 WHERE vault = $3 AND uuid = $4")
+            .bind(name.to_owned())
+            .bind(description.to_owned())
+            .bind(vault.to_owned())
+            .bind(uuid.to_owned())
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(failed("note the name of a point"))?;
         Ok(())
     }
 

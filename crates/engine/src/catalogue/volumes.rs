@@ -20,12 +20,11 @@ pub(crate) struct ResourceRow {
 impl Catalogue {
     /// All of them.
     pub(crate) async fn resources(&self) -> Result<Vec<ResourceRow>, EngineError> {
-        let rows: Vec<(String, String, String, String, Option<String>)> = sqlx::query_as(
-            "SELECT id, kind, origin, name, spec FROM volume_resources ORDER BY id",
-        )
-        .fetch_all(self.read())
-        .await
-        .map_err(failed("read volumes"))?;
+        let rows: Vec<(String, String, String, String, Option<String>)> =
+            sqlx::query_as("SELECT id, kind, origin, name, spec FROM volume_resources ORDER BY id")
+                .fetch_all(self.read())
+                .await
+                .map_err(failed("read volumes"))?;
         let resource = |(id, kind, origin, name, spec)| ResourceRow {
             id,
             kind,

@@ -7,8 +7,8 @@ use snapkeep_drivers::{ChangeToken, ResourceKind, TenantStatus};
 use super::shard::{hex_digest, shard_directory};
 use super::volume::PointRecord;
 use crate::model::{
-    FileStats, LeftOutShard, PointDisk, ShardFailure, SnapshotCollection, SnapshotIndex, SnapshotInfo,
-    SnapshotState,
+    FileStats, LeftOutShard, PointDisk, ShardFailure, SnapshotCollection, SnapshotIndex,
+    SnapshotInfo, SnapshotState,
 };
 
 /// Name of the file in the root of a snapshot.
@@ -368,7 +368,11 @@ mod tests {
         let point = manifest.point.as_ref().unwrap();
         assert_eq!(point.ancestors, ["ss-0000001", "ss-0000002"]);
         assert_eq!(point.resource.id, "i-0000001");
-        let disks: Vec<u64> = manifest.volumes.iter().map(|disk| disk.size_bytes).collect();
+        let disks: Vec<u64> = manifest
+            .volumes
+            .iter()
+            .map(|disk| disk.size_bytes)
+            .collect();
         assert_eq!(disks, [10_737_418_240, 1_073_741_824]);
         let info = manifest.to_info("volumes", None);
         assert_eq!((info.name.as_str(), info.indices.len()), ("ss-0000003", 0));

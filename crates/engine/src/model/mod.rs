@@ -34,9 +34,7 @@ pub use restore::{
 pub use schedule::{DayOfWeek, Schedule, ScheduleError, ScheduleKind};
 pub use snapkeep_drivers::volume::host::HostSpec;
 pub use snapkeep_drivers::volume::write::RollbackMode;
-pub use snapkeep_drivers::volume::{
-    ChangeSource, Consistency, VolumeFormat,
-};
+pub use snapkeep_drivers::volume::{ChangeSource, Consistency, VolumeFormat};
 pub use snapkeep_drivers::{ResourceKind, ResourceRef, TenantStatus};
 pub use snapshot::{
     CreateSnapshot, FileStats, IndexStatus, LeftOutShard, NameRules, ShardFailure, ShardStage,

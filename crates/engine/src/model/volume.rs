@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 use snapkeep_drivers::volume::host::HostSpec;
 use snapkeep_drivers::volume::write::RollbackMode;
-use snapkeep_drivers::volume::{
-    ChangeSource, Consistency, VolumeFormat,
-};
+use snapkeep_drivers::volume::{ChangeSource, Consistency, VolumeFormat};
 
 /// Where a volume or an instance is declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use snapkeep_vault::storage::FileKind;
 use snapkeep_vault::{Repository, SnapshotFile, VaultError};
 
 use super::OpenVault;
-use crate::catalogue::SnapshotRow;
+use crate::catalogue::{PointRow, SnapshotRow};
 use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::layout::{MANIFEST_FILE, Manifest, ManifestError};
@@ -27,10 +27,15 @@ pub(crate) const TAG: &str = "snapkeep";
 /// Tag with the name; only used when the manifest cannot be read.
 pub(crate) const NAME_TAG: &str = "snapkeep:name=";
 
+/// Tag with the volume or instance that a point is of; only used when the manifest cannot be read.
+pub(crate) const RESOURCE_TAG: &str = "snapkeep:resource=";
+
 /// A snapshot found in a repository and not in the catalogue.
 struct Found {
     row: SnapshotRow,
     manifest: Option<Manifest>,
+    /// The point that it is, where there is no manifest to tell.
+    unreadable_point: Option<PointRow>,
 }
 
 /// Compares the vault with the catalogue.
@@ -74,7 +79,12 @@ pub(crate) async fn reconcile(
         .map(|new| new.row.info.uuid.clone())
         .collect();
     let mut names: HashSet<String> = known.iter().map(|row| row.info.name.clone()).collect();
-    for Found { mut row, manifest } in found {
+    for Found {
+        mut row,
+        manifest,
+        unreadable_point,
+    } in found
+    {
         if let Some(failed) = known.iter().find(|known| known.info.uuid == row.info.uuid) {
             names.remove(&failed.info.name);
         }
@@ -84,6 +94,9 @@ pub(crate) async fn reconcile(
             names.insert(row.info.name.clone());
         }
         write.put_snapshot(&row, manifest.as_ref()).await?;
+        if let Some(point) = unreadable_point {
+            write.put_point(&point).await?;
+        }
     }
     write.commit().await?;
     import_names(inner, vault, points).await?;
@@ -261,7 +274,22 @@ fn read(
         tree_id: Some(snapshot.tree.to_string()),
         info,
     };
-    Some(Found { row, manifest })
+    let unreadable_point = match &manifest {
+        Some(_) => None,
+        None => suspended_point(vault, &row.info, snapshot),
+    };
+    Some(Found {
+        row,
+        manifest,
+        unreadable_point,
+    })
+}
+
+/// The point that a snapshot is which this version cannot read, by its tags.
+fn suspended_point(vault: &str, info: &SnapshotInfo, snapshot: &SnapshotFile) -> Option<PointRow> {
+    let mut tags = snapshot.tags.iter();
+    let resource = tags.find_map(|tag| tag.strip_prefix(RESOURCE_TAG))?;
+    Some(PointRow::suspended(vault, info, resource))
 }
 
 fn incompatible(restic_id: &str, snapshot: &SnapshotFile) -> SnapshotInfo {

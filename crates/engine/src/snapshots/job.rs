@@ -18,7 +18,7 @@ use crate::error::EngineError;
 use crate::jobs::{CANCELLED_ON_REQUEST, Outcome, RunningJob};
 use crate::layout::{Manifest, ShardResult};
 use crate::model::{ResourceKind, ShardFailure, SnapshotInfo, SnapshotState};
-use crate::repositories::{NAME_TAG, TAG};
+use crate::repositories::{NAME_TAG, RESOURCE_TAG, TAG};
 
 /// Shards of a collection that a failed snapshot names one by one.
 const MAX_TOLD_FAILURES: usize = 100;
@@ -133,6 +133,10 @@ pub(crate) fn describe(manifest: &Manifest, root: BlobId, time: Time) -> Snapsho
     file.hostname = "snapkeep".to_owned();
     file.username = "snapkeep".to_owned();
     file.tags = vec![TAG.to_owned(), format!("{NAME_TAG}{}", manifest.name)];
+    if let Some(point) = &manifest.point {
+        file.tags
+            .push(format!("{RESOURCE_TAG}{}", point.resource.id));
+    }
     file.program_version = format!("snapkeep {}", manifest.written_by);
     file.summary = Some(summary(manifest, time));
     file
@@ -149,6 +153,7 @@ fn summary(manifest: &Manifest, time: Time) -> SnapshotSummary {
             }
         }
     }
+    files += manifest.volumes.len() as u64;
     SnapshotSummary {
         backup_start: time,
         backup_end: time,

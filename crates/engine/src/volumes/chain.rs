@@ -133,9 +133,7 @@ impl Chains {
             !gone.contains(*id) && self.links.get(*id).is_some_and(|link| link.is_usable)
         };
         let nearest = ancestors.unwrap_or_default().iter().rev().find(stays);
-        nearest
-            .cloned()
-            .or_else(|| self.find_head(None, gone))
+        nearest.cloned().or_else(|| self.find_head(None, gone))
     }
 
     /// The youngest usable point; the marked one unless others were made since.
@@ -144,8 +142,7 @@ impl Chains {
             .links
             .values()
             .filter(|link| link.is_usable && !gone.contains(&link.id));
-        let youngest =
-            usable.max_by(|a, b| (a.snapshot_ms, &a.id).cmp(&(b.snapshot_ms, &b.id)))?;
+        let youngest = usable.max_by(|a, b| (a.snapshot_ms, &a.id).cmp(&(b.snapshot_ms, &b.id)))?;
         let marked = mark.filter(|mark| {
             mark.set_ms >= youngest.create_ms
                 && self.links.get(&mark.id).is_some_and(|link| link.is_usable)

@@ -50,7 +50,8 @@ impl IdKind {
     /// Whether a text is an id of this kind: the prefix and one to 32 letters or digits of ASCII.
     pub(crate) fn matches(self, text: &str) -> bool {
         text.strip_prefix(self.prefix()).is_some_and(|rest| {
-            (1..=MAX_LENGTH).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            (1..=MAX_LENGTH).contains(&rest.len())
+                && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
         })
     }
 
@@ -71,7 +72,12 @@ mod tests {
 
     #[test]
     fn new_ids_are_of_their_kind() {
-        for kind in [IdKind::Volume, IdKind::Instance, IdKind::Point, IdKind::Image] {
+        for kind in [
+            IdKind::Volume,
+            IdKind::Instance,
+            IdKind::Point,
+            IdKind::Image,
+        ] {
             let id = kind.new_id();
             assert!(kind.matches(&id), "{id}");
             assert_ne!(id, kind.new_id());
@@ -89,7 +95,14 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_ids() {
-        for text in ["vol-", "vol-abc_123", "vol-abc/123", "vol-a b", "i-abc1234", "abc1234"] {
+        for text in [
+            "vol-",
+            "vol-abc_123",
+            "vol-abc/123",
+            "vol-a b",
+            "i-abc1234",
+            "abc1234",
+        ] {
             assert!(!IdKind::Volume.matches(text), "{text}");
         }
         for id in ["vol-abc1234", "vol-SACNVJNS", "vol-ascdvf"] {

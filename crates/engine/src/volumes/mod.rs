@@ -18,10 +18,9 @@ mod work;
 
 pub(crate) use apply::{RollbackRecord, resume_rollbacks};
 pub(crate) use create::finish_volume;
+pub(crate) use ids::IdKind;
 pub(crate) use leftovers::remove_leftovers;
-pub(crate) use points::{
-    RunningPoint, complete_point_deletion, fail_points, import_names,
-};
+pub(crate) use points::{RunningPoint, complete_point_deletion, fail_points, import_names};
 pub(crate) use registry::Registry;
 pub(crate) use thaw::thaw_leftovers;
 

@@ -122,7 +122,9 @@ pub(in crate::volumes) fn store_disk(
     let usable = base.filter(is_cut_alike);
     if let (Some(base), None) = (base, usable) {
         let before = base.shape().size_bytes;
-        reason = Some(format!("its size changed from {before} to {size_bytes} bytes"));
+        reason = Some(format!(
+            "its size changed from {before} to {size_bytes} bytes"
+        ));
     }
     let changed = captured.capture.changes().ranges.as_ref();
     let mut reader = DiskReader {
@@ -154,7 +156,11 @@ pub(in crate::volumes) fn store_disk(
             }
         };
         if let Some(doubt) = doubt {
-            tracing::warn!(volume, doubt, "changes of a volume are not trusted; everything is read");
+            tracing::warn!(
+                volume,
+                doubt,
+                "changes of a volume are not trusted; everything is read"
+            );
             metrics::counter!("snapkeep_volume_changes_distrusted_total").increment(1);
             reader.changed = None;
             source = ChangeSource::Scan;
@@ -326,15 +332,15 @@ impl Pieces<'_> {
         }
         let file = Node::file(DISK_FILE, self.time, content.content, expected);
         let block_bytes = self.reader.block_bytes;
-        let table = Piece::new(&file, block_bytes, &piece_directory(number as u64), |_| None)
-            .map_err(DiskFailure::Proof)?;
+        let table = Piece::new(&file, block_bytes, &piece_directory(number as u64), |_| {
+            None
+        })
+        .map_err(DiskFailure::Proof)?;
         let first = range.start / block_bytes;
         let mut changed = 0;
         for at in 0..table.blocks() {
             let before = match self.reader.base {
-                Some(base) => base
-                    .blob(first + at as u64)
-                    .map_err(DiskFailure::Proof)?,
+                Some(base) => base.blob(first + at as u64).map_err(DiskFailure::Proof)?,
                 None => None,
             };
             if table.blob(at) != before.as_ref() {

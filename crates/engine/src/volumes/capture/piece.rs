@@ -137,6 +137,8 @@ struct Segment<'a> {
     same_from: u64,
     /// Blocks that follow each other and are to be read.
     unknown: Range<u64>,
+    /// Bytes of holes that follow each other. Only one of the three is there at a time.
+    zeros: u64,
 }
 
 fn failed(error: VolumeError) -> SourceError {
@@ -182,6 +184,7 @@ impl FileSource for PieceSource<'_> {
             same: Vec::new(),
             same_from: 0,
             unknown: 0..0,
+            zeros: 0,
         };
         for block in first..first + count {
             match reader.classify(block, &mut zeros).map_err(base_failed)? {
@@ -200,13 +203,16 @@ impl FileSource for PieceSource<'_> {
 
 impl Segment<'_> {
     fn hole(&mut self, block: u64) -> Result<(), SourceError> {
-        self.flush()?;
+        self.flush_same()?;
+        self.flush_unknown()?;
         let range = self.reader.block_range(block);
-        Ok(self.sink.hole(range.end - range.start)?)
+        self.zeros += range.end - range.start;
+        Ok(())
     }
 
     fn same(&mut self, block: u64, id: BlobId) -> Result<(), SourceError> {
         self.flush_unknown()?;
+        self.flush_zeros()?;
         if self.same.is_empty() {
             self.same_from = block;
         }
@@ -216,6 +222,7 @@ impl Segment<'_> {
 
     fn unknown(&mut self, block: u64) -> Result<(), SourceError> {
         self.flush_same()?;
+        self.flush_zeros()?;
         if self.unknown.is_empty() {
             self.unknown = block..block;
         }
@@ -228,7 +235,15 @@ impl Segment<'_> {
 
     fn flush(&mut self) -> Result<(), SourceError> {
         self.flush_same()?;
-        self.flush_unknown()
+        self.flush_unknown()?;
+        self.flush_zeros()
+    }
+
+    fn flush_zeros(&mut self) -> Result<(), SourceError> {
+        match std::mem::take(&mut self.zeros) {
+            0 => Ok(()),
+            bytes => Ok(self.sink.hole(bytes)?),
+        }
     }
 
     /// Takes blocks over by reference; reads them where that is not possible.
@@ -253,7 +268,9 @@ impl Segment<'_> {
                 range.end - range.start
             ))),
             None => {
-                tracing::warn!("blocks of the point before are no longer in the repository; they are read again");
+                tracing::warn!(
+                    "blocks of the point before are no longer in the repository; they are read again"
+                );
                 self.store(blocks)
             }
         }
@@ -286,7 +303,10 @@ impl Segment<'_> {
             let room = self.sink.reserve(length)?;
             self.reader.read(range.start, room).map_err(failed)?;
             if let Some(digests) = self.reader.digests {
-                for (block, plain) in some.clone().zip(room.chunks(self.reader.block_bytes as usize)) {
+                for (block, plain) in some
+                    .clone()
+                    .zip(room.chunks(self.reader.block_bytes as usize))
+                {
                     if !is_zero(plain) {
                         self.new[(block - self.first) as usize] = digests.of(plain);
                     }

@@ -42,7 +42,10 @@ fn an_increment_hangs_on_the_youngest_point() {
     assert_eq!(chains.parent("d"), Some("b"));
     assert_eq!(chains.root("d"), "a");
     let totals = chains.totals()["a"];
-    assert_eq!((totals.count, totals.size_bytes, totals.latest_ms), (4, 40, 5));
+    assert_eq!(
+        (totals.count, totals.size_bytes, totals.latest_ms),
+        (4, 40, 5)
+    );
 }
 
 #[test]
@@ -92,7 +95,10 @@ fn a_cascade_takes_what_hangs_on_the_point_and_no_branch_beside_it() {
 fn when_the_head_is_deleted_the_point_before_it_becomes_the_head() {
     let chains = Chains::new(branched(), None);
     assert_eq!(chains.head_without(&gone(&["d"])).as_deref(), Some("b"));
-    assert_eq!(chains.head_without(&gone(&["d", "b"])).as_deref(), Some("a"));
+    assert_eq!(
+        chains.head_without(&gone(&["d", "b"])).as_deref(),
+        Some("a")
+    );
     assert_eq!(chains.head_without(&gone(&["c"])).as_deref(), Some("d"));
     let all_but_c = gone(&["a", "b", "d"]);
     assert_eq!(chains.head_without(&all_but_c).as_deref(), Some("c"));
@@ -159,7 +165,8 @@ impl Picture {
             Step::Create { full } => {
                 let ancestors = chains.next_ancestors(*full, max_chain);
                 let id = format!("p{}", self.time);
-                self.made_after.insert(id.clone(), ancestors.last().cloned());
+                self.made_after
+                    .insert(id.clone(), ancestors.last().cloned());
                 self.links.push(Link {
                     id,
                     ancestors,

@@ -55,16 +55,36 @@ impl Engine {
     /// before anything changes.
     pub async fn create_points(&self, request: CreatePoints) -> Result<PointsTicket, EngineError> {
         let engine = self.clone();
-        self.detached(async move { engine.create_points_here(request).await })
+        self.detached(async move { engine.create_points_here(request, None).await })
             .await
     }
 
-    async fn create_points_here(&self, request: CreatePoints) -> Result<PointsTicket, EngineError> {
+    /// The same for a job that works on the volumes and instances already: what it holds is not claimed again. It must wait for the
+    /// end of the points.
+    pub(in crate::volumes) async fn create_points_within(
+        &self,
+        request: CreatePoints,
+        job: &str,
+    ) -> Result<PointsTicket, EngineError> {
+        self.create_points_here(request, Some(job)).await
+    }
+
+    async fn create_points_here(
+        &self,
+        request: CreatePoints,
+        within: Option<&str>,
+    ) -> Result<PointsTicket, EngineError> {
         let inner = &self.inner;
         check_texts(&request.name, &request.description)?;
         let targets = inner.targets(&request.resources).await?;
-        let claimed: Vec<String> = claims(&targets);
-        refuse_busy(&inner.activity(), &claimed)?;
+        let mut claimed: Vec<String> = claims(&targets);
+        {
+            let activity = inner.activity();
+            claimed.retain(|id| {
+                within.is_none() || activity.busy.get(id).map(String::as_str) != within
+            });
+            refuse_busy(&activity, &claimed)?;
+        }
         let repository = match &request.repository {
             Some(name) => name.clone(),
             None => self.ensure_points_repository().await?,
@@ -156,7 +176,9 @@ impl Engine {
                     Ok(())
                 },
                 |activity| {
-                    activity.busy.retain(|resource, _| !claimed.contains(resource));
+                    activity
+                        .busy
+                        .retain(|resource, _| !claimed.contains(resource));
                     for id in &ids {
                         activity.points.remove(id);
                         activity.snapshots.remove(&(vault.id.clone(), id.clone()));
@@ -192,7 +214,10 @@ fn claims(targets: &[Target]) -> Vec<String> {
 }
 
 fn refuse_busy(activity: &Activity, claimed: &[String]) -> Result<(), EngineError> {
-    match claimed.iter().find_map(|id| activity.busy.get_key_value(id)) {
+    match claimed
+        .iter()
+        .find_map(|id| activity.busy.get_key_value(id))
+    {
         Some((resource, job)) => Err(EngineError::ResourceBusy {
             resource: resource.clone(),
             job: job.clone(),

@@ -280,7 +280,10 @@ async fn end_point(
                 row
             }
             Err(error) => {
-                let reason = call.job.cancel_reason().unwrap_or_else(|| error.to_string());
+                let reason = call
+                    .job
+                    .cancel_reason()
+                    .unwrap_or_else(|| error.to_string());
                 tracing::warn!(
                     point = accepted.name,
                     resource = point.target.resource.id,
@@ -349,11 +352,7 @@ pub(super) fn ceased(
 }
 
 /// Ends the job; points that the work did not come to have failed with it.
-async fn end(
-    inner: &Arc<Inner>,
-    call: &Call,
-    result: Result<Vec<(String, String)>, EngineError>,
-) {
+async fn end(inner: &Arc<Inner>, call: &Call, result: Result<Vec<(String, String)>, EngineError>) {
     let cancelled = call.job.cancel_reason();
     let outcome = match (result, cancelled) {
         (Ok(failures), _) if failures.is_empty() => {

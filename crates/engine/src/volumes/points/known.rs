@@ -263,7 +263,7 @@ fn stored(row: &PointRow, repository: &str) -> PointInfo {
         latest_ms: point.snapshot_ms,
         locked_until_ms: row.locked_until_ms,
         reason: row.stored.reason.clone(),
-        job_id: Some(point.job_id.clone()),
+        job_id: Some(point.job_id.clone()).filter(|job| !job.is_empty()),
     }
 }
 

@@ -104,10 +104,7 @@ fn write(
         .for_counted_job(cancel, &running.sent)
         .backup(options)?;
     let millisecond = u32::try_from(record.snapshot_ms.rem_euclid(1000)).unwrap_or_default();
-    let time = Time::from_unix(
-        record.snapshot_ms.div_euclid(1000),
-        millisecond * 1_000_000,
-    );
+    let time = Time::from_unix(record.snapshot_ms.div_euclid(1000), millisecond * 1_000_000);
     let purpose = Purpose {
         repository: &vault.id,
         snapshot: &running.accepted.uuid,
@@ -160,11 +157,7 @@ fn write(
             host: instance.host.clone(),
         };
         let file = store_json(&backup, INSTANCE_FILE, &description, time)?;
-        let own = Node::dir(
-            instance.id.as_str(),
-            time,
-            save_tree(&backup, vec![file])?,
-        );
+        let own = Node::dir(instance.id.as_str(), time, save_tree(&backup, vec![file])?);
         let instances = save_tree(&backup, vec![own])?;
         root.push(Node::dir(INSTANCES_DIRECTORY, time, instances));
     }

@@ -79,7 +79,11 @@ impl Builder {
         });
         let mut taken: BTreeSet<String> = parts.rows.iter().map(|row| row.id.clone()).collect();
         let stems = parts.volumes.iter().map(|it| &it.stem);
-        taken.extend(stems.chain(parts.instances.iter().map(|it| &it.stem)).cloned());
+        taken.extend(
+            stems
+                .chain(parts.instances.iter().map(|it| &it.stem))
+                .cloned(),
+        );
         let configured = parts.config.volumes.iter().filter_map(|it| it.id.clone());
         let instances = parts.config.instances.iter().filter_map(|it| it.id.clone());
         taken.extend(configured.chain(instances));
@@ -132,7 +136,12 @@ impl Builder {
         }
         for file in parts.volumes {
             let location = file.path.display().to_string();
-            if self.known.volumes.values().any(|it| it.location == location) {
+            if self
+                .known
+                .volumes
+                .values()
+                .any(|it| it.location == location)
+            {
                 continue;
             }
             let has_id = IdKind::Volume.matches(&file.stem);
@@ -167,11 +176,7 @@ impl Builder {
         for instance in &parts.config.instances {
             let id = match &instance.id {
                 Some(id) => id.clone(),
-                None => self.id_of(
-                    IdKind::Instance,
-                    VolumeOrigin::Configured,
-                    &instance.name,
-                ),
+                None => self.id_of(IdKind::Instance, VolumeOrigin::Configured, &instance.name),
             };
             self.add_instance(id, instance, VolumeOrigin::Configured);
         }

@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn images_are_known_by_their_content_and_other_files_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).unwrap();
+        let write =
+            |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).unwrap();
         write("web.raw", b"QFI\xfb and more");
         write("db.img", &[0; 512]);
         write("plain", b"");
@@ -163,7 +164,11 @@ mod tests {
                 ("web", VolumeFormat::Qcow2)
             ]
         );
-        assert!(find_volumes(&folder.path().join("nowhere")).unwrap().is_empty());
+        assert!(
+            find_volumes(&folder.path().join("nowhere"))
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

@@ -54,7 +54,10 @@ fn a_file_named_by_an_id_has_it_and_others_get_one_that_stays() {
     assert_eq!(known.volumes["vol-abc1234"].name, "vol-abc1234");
     assert_eq!(rows.len(), 1);
     let web = &known.volumes[&rows[0].id];
-    assert_eq!((web.name.as_str(), web.origin), ("web", VolumeOrigin::Found));
+    assert_eq!(
+        (web.name.as_str(), web.origin),
+        ("web", VolumeOrigin::Found)
+    );
     // Known already, and from nothing again: the same.
     let (again, none) = put_together(&config, &rows, &files);
     assert!(none.is_empty() && again.volumes.contains_key(&rows[0].id));
@@ -104,7 +107,10 @@ fn instances_name_their_volumes_by_id_or_name() {
     assert_eq!(web.volumes[2], "gone");
     let data = &known.volumes[&web.volumes[1]];
     assert_eq!(data.instance.as_ref(), Some(&web.id));
-    assert_eq!((data.format, data.rollback), (VolumeFormat::Nbd, RollbackMode::InPlace));
+    assert_eq!(
+        (data.format, data.rollback),
+        (VolumeFormat::Nbd, RollbackMode::InPlace)
+    );
 }
 
 #[test]
