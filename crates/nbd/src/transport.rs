@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::Connection;
 
@@ -215,11 +215,33 @@ impl Write for Outgoing {
     }
 }
 
-/// Carries out the handshake of TLS.
-pub(crate) fn shake_hands(socket: &Socket, tls: &mut Connection) -> Result<(), io::Error> {
-    let mut socket = socket;
-    while tls.is_handshaking() || tls.wants_write() {
-        tls.complete_io(&mut socket)?;
+/// Carries out the handshake of TLS, and leaves the socket with other time limits.
+pub(crate) fn shake_hands(
+    socket: &Socket,
+    tls: &mut Connection,
+    deadline: Instant,
+) -> io::Result<()> {
+    let mut stream = socket;
+    loop {
+        while tls.wants_write() {
+            tls.write_tls(&mut stream)?;
+        }
+        if !tls.is_handshaking() {
+            return Ok(());
+        }
+        // A peer that sends a byte now and then gets no longer than one that sends none.
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_timeouts(Some(left), Some(left))?;
+        if tls.read_tls(&mut stream)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Err(cause) = tls.process_new_packets() {
+            // The peer is told why, if it still listens.
+            let _ = tls.write_tls(&mut stream);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, cause));
+        }
     }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::io::{BufReader, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::{Negotiated, Options};
@@ -56,9 +56,12 @@ pub(super) fn connect(uri: &Uri, options: &Options) -> Result<(Connection, Negot
         uri: uri.to_string(),
         cause,
     })?);
-    socket
-        .set_timeouts(Some(options.timeout), Some(options.timeout))
-        .map_err(NbdError::io("setting time limits"))?;
+    let limit = || {
+        socket
+            .set_timeouts(Some(options.timeout), Some(options.timeout))
+            .map_err(NbdError::io("setting time limits"))
+    };
+    limit()?;
     let (incoming, outgoing) = split(Arc::clone(&socket), None);
     let mut talk = Talk { incoming, outgoing };
     let has_zeroes = talk.greet()?;
@@ -72,7 +75,9 @@ pub(super) fn connect(uri: &Uri, options: &Options) -> Result<(Connection, Negot
             ));
         }
         let mut session = tls::client_session(uri)?;
-        shake_hands(&socket, &mut session).map_err(tls::failed)?;
+        let deadline = Instant::now() + options.timeout;
+        shake_hands(&socket, &mut session, deadline).map_err(tls::failed)?;
+        limit()?;
         let (incoming, outgoing) = split(Arc::clone(&socket), Some(session));
         talk = Talk { incoming, outgoing };
     }

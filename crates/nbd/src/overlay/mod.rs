@@ -195,7 +195,7 @@ impl Export for Overlay {
     }
 
     fn write_zeroes(&self, range: Range<u64>, may_be_hole: bool) -> io::Result<()> {
-        const ZEROES: [u8; GRANULE_BYTES as usize] = [0; GRANULE_BYTES as usize];
+        static ZEROES: [u8; GRANULE_BYTES as usize] = [0; GRANULE_BYTES as usize];
         for (granule, part) in self.parts(range) {
             if may_be_hole && part == self.bytes_of(granule) {
                 self.clear(granule);

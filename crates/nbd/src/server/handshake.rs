@@ -209,7 +209,7 @@ impl Talk<'_> {
                 "bytes in the clear behind the start of TLS",
             ));
         }
-        shake_hands(self.socket, &mut session).map_err(tls::failed)?;
+        shake_hands(self.socket, &mut session, self.deadline).map_err(tls::failed)?;
         (self.incoming, self.outgoing) = split(Arc::clone(self.socket), Some(session));
         self.is_secure = true;
         Ok(Next::Continue)

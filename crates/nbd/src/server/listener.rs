@@ -20,7 +20,7 @@ use super::{handshake, transmission};
 use crate::error::NbdError;
 use crate::tls;
 use crate::transport::Socket;
-use crate::uri::{Place, Uri};
+use crate::uri::Uri;
 
 /// How long requests that are under way may take when the server ends.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -203,7 +203,6 @@ impl Server {
             ListenOn::Tcp(address) => Uri::tcp(&address.ip().to_string(), address.port(), export),
         };
         uri.is_tls = self.shared.tls.is_some();
-        debug_assert!(matches!(uri.place, Place::Unix(_) | Place::Tcp { .. }));
         uri
     }
 
