@@ -1,7 +1,6 @@
 """What the suite of the 51idc dialect shares: disks with known content, the calls as curl sends them, jobs followed to their end."""
 
 import hashlib
-import os
 import random
 import re
 from pathlib import Path
@@ -60,12 +59,12 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def declare_host(server: Server, identity: str, name: str, disks: list[Disk]) -> None:
-    """An instance of some disks; nothing stops or starts it."""
+def declare_host(server: Server, identity: str, name: str, disks: list[Disk], driver: str = 'driver = "none"\n') -> None:
+    """An instance of some disks; nothing stops or starts it unless its driver does."""
     folder = server.data / "instances"
     folder.mkdir(parents=True, exist_ok=True)
     ids = ", ".join(f'"{disk.identity}"' for disk in disks)
-    (folder / f"{identity}.toml").write_text(f'name = "{name}"\nvolumes = [{ids}]\ndriver = "none"\n')
+    (folder / f"{identity}.toml").write_text(f'name = "{name}"\nvolumes = [{ids}]\n{driver}')
 
 
 class Zone:
@@ -172,8 +171,3 @@ def refused(answer: Response, status: int, code: str, *texts: str) -> dict:
         assert text in body["message"], body
     return body
 
-
-def holes(path: Path) -> int:
-    """Bytes of a file that take no space."""
-    status = os.stat(path)
-    return status.st_size - status.st_blocks * 512

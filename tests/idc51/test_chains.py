@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from harness.server import Server
-from idc51.idc import Disk, Zone, refused
+from idc51.idc import Disk, Zone, declare_host, refused
 
 
 class Chain:
@@ -118,3 +118,31 @@ def test_a_safety_snapshot_holds_what_was_there(server: Server) -> None:
     [safety] = chain.ids() - before
     chain.zone.apply(safety)
     assert chain.disk.digest() == overwritten
+
+
+def test_a_running_host_is_restarted_once_for_all_its_disks(server: Server) -> None:
+    disks = [Disk(server, f"vol-host00{number}") for number in range(2)]
+    zone, log, running = Zone(server.http), server.folder / "host.log", server.folder / "running"
+    script = server.folder / "host.sh"
+    script.write_text(f'#!/bin/sh\necho "$1" >> {log}\ncase "$1" in stop) rm {running};; start) touch {running};; status) test -e {running};; esac\n')
+    script.chmod(0o755)
+    running.touch()
+    hooks = "".join(f'{name} = {{ argv = ["{script}", "{name}"] }}\n' for name in ("stop", "start", "status"))
+    declare_host(server, "i-hooked1", "hooked", disks, f'driver = "hooks"\n{hooks}')
+    contents = [disk.digest() for disk in disks]
+    [point] = zone.take("i-hooked1", allow_inconsistent=1)
+    assert (point["resource"]["resource_type"], point["status"]) == ("instance", "available")
+    for disk in disks:
+        disk.write(7)
+    log.write_text("")
+    zone.apply(point["snapshot_id"])
+    assert [disk.digest() for disk in disks] == contents
+    assert [line for line in log.read_text().split() if line != "status"] == ["stop", "start"]
+    assert running.exists()
+    # A host that does not run is left as it is.
+    running.unlink()
+    log.write_text("")
+    disks[0].write(8)
+    zone.apply(point["snapshot_id"])
+    assert disks[0].digest() == contents[0]
+    assert "start" not in log.read_text().split() and not running.exists()
