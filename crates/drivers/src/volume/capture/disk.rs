@@ -107,7 +107,7 @@ impl<'a> Prepared<'a> {
             kind,
         };
         if prepared.is_in_use() && !prepared.has_clone() && !setting.allow_inconsistent {
-            return Err(prepared.refusal());
+            return Err(prepared.refusal(setting.live_reason.as_deref()));
         }
         Ok(prepared)
     }
@@ -122,17 +122,18 @@ impl<'a> Prepared<'a> {
         matches!(&self.kind, Kind::File(FileDisk { clone: Ok(_), .. }))
     }
 
-    fn refusal(&self) -> VolumeError {
+    /// That it is in use, and why no view of it can be had: neither by its host nor from outside.
+    fn refusal(&self, by_host: Option<&str>) -> VolumeError {
+        let from_outside = match &self.kind {
+            Kind::File(FileDisk { clone, .. }) => clone.as_ref().err().map(String::as_str),
+            Kind::Device { .. } => Some("a block device can only be captured while nobody uses it"),
+            Kind::Nbd(_) => None,
+        };
+        let reasons: Vec<&str> = by_host.into_iter().chain(from_outside).collect();
         VolumeError::InUse {
             volume: self.request.source.volume.clone(),
             users: self.users.clone(),
-            reason: match &self.kind {
-                Kind::File(FileDisk { clone, .. }) => clone.as_ref().err().cloned(),
-                Kind::Device { .. } => {
-                    Some("a block device can only be captured while nobody uses it".to_owned())
-                }
-                Kind::Nbd(_) => None,
-            },
+            reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
         }
     }
 
@@ -164,7 +165,7 @@ impl<'a> Prepared<'a> {
             }
             Err(cause) => {
                 disk.clone = Err(cause.to_string());
-                Err(self.refusal())
+                Err(self.refusal(None))
             }
         }
     }
