@@ -4,7 +4,7 @@
 //! added and removed with `qemu-img`, which takes QEMU's locks, so that nothing happens to an image that is in use.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,28 @@ pub(super) fn name_in_token(identity: &Value) -> Option<&str> {
     identity.get("bitmap")?.as_str()
 }
 
+/// What a token recognises bitmap `name` by, of an image that lies over `backing`; none when one of those cannot be watched.
+pub(in crate::volume) fn identity_over(name: &str, backing: &[PathBuf]) -> Option<Value> {
+    let identity = BitmapIdentity {
+        bitmap: name.to_owned(),
+        backing: stats_of(backing)?,
+    };
+    serde_json::to_value(identity).ok()
+}
+
+/// Whether the files under an image are still those of the token.
+pub(in crate::volume) fn is_over(identity: &Value, backing: &[PathBuf]) -> bool {
+    BitmapIdentity::deserialize(identity)
+        .is_ok_and(|token| stats_of(backing).as_ref() == Some(&token.backing))
+}
+
+fn stats_of(files: &[PathBuf]) -> Option<Vec<FileStat>> {
+    files
+        .iter()
+        .map(|path| Some(FileStat::of(&fs::metadata(path).ok()?)))
+        .collect()
+}
+
 /// Asks an image for its bitmaps and the files under it.
 pub(super) fn describe(image: &Path) -> Result<ImageDescription, VolumeError> {
     let output = qemu_img(
@@ -67,14 +89,12 @@ fn parse(text: &str) -> serde_json::Result<ImageDescription> {
         .map(Vec::deserialize)
         .transpose()?
         .unwrap_or_default();
-    let backing = chain
+    let files: Option<Vec<PathBuf>> = chain
         .iter()
         .skip(1)
-        .map(|image| {
-            let path = image.get("filename")?.as_str()?;
-            Some(FileStat::of(&fs::metadata(path).ok()?))
-        })
+        .map(|image| Some(PathBuf::from(image.get("filename")?.as_str()?)))
         .collect();
+    let backing = files.as_deref().and_then(stats_of);
     Ok(ImageDescription { bitmaps, backing })
 }
 

@@ -25,6 +25,8 @@ pub(super) enum Trace {
         /// What the token says.
         identity: Value,
     },
+    /// The bitmap of the old token, which has nothing recorded since: it starts from both snapshots.
+    SameBitmap(Value),
 }
 
 /// Two generations: the old one stays good until the new one's snapshot is durable.
@@ -42,6 +44,7 @@ impl Generation {
     /// A crash in between leaves the caller with a token whose traces are gone, and then everything is read; the other order
     /// could leave two tokens that are both believed.
     pub(super) fn kept(self, snapshot: &str) -> Option<DiskToken> {
+        let is_same = matches!(self.new, Trace::SameBitmap(_));
         let kept = match self.new {
             Trace::Nothing => None,
             Trace::Stat(stat) => Some((TokenKind::Stat, stat.to_value())),
@@ -52,9 +55,13 @@ impl Generation {
                     None
                 }
             },
-            Trace::Bitmap { identity, .. } => Some((TokenKind::Bitmap, identity)),
+            Trace::Bitmap { identity, .. } | Trace::SameBitmap(identity) => {
+                Some((TokenKind::Bitmap, identity))
+            }
         };
-        remove_other_traces(&self.source, kept.as_ref());
+        if !is_same {
+            remove_other_traces(&self.source, kept.as_ref());
+        }
         kept.map(|(kind, identity)| DiskToken {
             kind,
             identity,

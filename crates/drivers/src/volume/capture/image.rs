@@ -12,7 +12,7 @@ use super::stat::FileStat;
 use super::{Changes, DiskRequest};
 use crate::volume::qcow2::Qcow2Header;
 use crate::volume::source::{DiskReader, ImageView, NbdSource, QemuNbd, bitmap_context};
-use crate::volume::{ChangeSource, Consistency, TokenKind, VolumeError};
+use crate::volume::{ChangeSource, Consistency, DiskToken, RangeSet, TokenKind, VolumeError};
 
 pub(super) fn finish(
     disk: FileDisk,
@@ -91,6 +91,12 @@ fn offline(
         outcome => outcome.map_err(|cause| cause.to_string()),
     };
     let old = old_bitmap(request, size_bytes, description.as_ref());
+    if let Ok(bitmap) = old
+        && let Some(token) = &request.token
+        && let Some(source) = open_unchanged(&path, bitmap, state_dir)
+    {
+        return Ok(unchanged(file, source, request, token));
+    }
     let added = match (&header, &description) {
         (Some(header), _) if header.version < 3 => Err(
             "images of qcow2 version 2 keep no bitmaps; qemu-img amend -o compat=v3 changes that"
@@ -137,6 +143,44 @@ fn offline(
         scratch: None,
         generation,
     })
+}
+
+/// Opens the image if its bitmap has nothing recorded. It then goes on recording for the next snapshot too, and the image is not
+/// written to at all. What fails here is told when the image is opened for good.
+fn open_unchanged(path: &Path, bitmap: &str, state_dir: &Path) -> Option<NbdSource> {
+    let view = ImageView {
+        image: path,
+        bitmap: Some(bitmap),
+        ignore_writers: false,
+    };
+    let source = QemuNbd::open(view, state_dir).ok()?;
+    let changed = source.dirty(&bitmap_context(bitmap)).ok()?;
+    changed.is_empty().then_some(source)
+}
+
+fn unchanged(file: File, source: NbdSource, request: &DiskRequest, token: &DiskToken) -> Captured {
+    let size_bytes = source.size_bytes();
+    let watch = match file.metadata() {
+        Ok(metadata) => Watch::file(file, FileStat::of(&metadata)),
+        Err(_) => Watch::Nothing,
+    };
+    Captured {
+        reader: Box::new(source),
+        changes: Changes {
+            source: ChangeSource::Bitmap,
+            ranges: Some(RangeSet::new()),
+            reason: None,
+        },
+        consistency: Consistency::Offline,
+        is_detached: false,
+        watch,
+        scratch: None,
+        generation: generation(
+            request,
+            size_bytes,
+            Trace::SameBitmap(token.identity.clone()),
+        ),
+    }
 }
 
 /// The bitmap that records since the token's snapshot, or why there is none.

@@ -17,5 +17,6 @@ mod stat;
 mod tests;
 
 pub use api::{Changes, DiskCapture, DiskRequest, GroupCapture};
+pub(super) use bitmap::{identity_over, is_over};
 pub use generation::forget;
 pub use group::capture;

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{IFlags, Mode, OFlags, ioctl_ficlone, ioctl_getflags, ioctl_setflags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -68,12 +69,18 @@ pub(super) fn obstacle(volume_file: &File, folder: &Path) -> Option<String> {
             folder.display()
         ));
     }
-    ioctl_ficlone(&to, &from).err().map(|cause| {
-        format!(
-            "the file system of {} cannot clone files: {cause}",
+    match ioctl_ficlone(&to, &from) {
+        Ok(()) => None,
+        // What file systems without clones answer; anything else is worth telling.
+        Err(Errno::OPNOTSUPP) => Some(format!(
+            "the file system of {} cannot clone files",
             folder.display()
-        )
-    })
+        )),
+        Err(cause) => Some(format!(
+            "files in {} cannot be cloned: {cause}",
+            folder.display()
+        )),
+    }
 }
 
 impl Anchor {

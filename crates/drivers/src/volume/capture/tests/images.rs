@@ -176,6 +176,32 @@ fn a_bitmap_that_is_lost_or_unusable_costs_a_full_read_and_nothing_else() {
 }
 
 #[test]
+fn an_untouched_image_is_not_written_to_by_its_snapshots() {
+    if tools().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path());
+    let bench = Bench::at(VolumeFormat::Qcow2, &path);
+    let first = bench.token("s1").unwrap();
+    let bytes = fs::read(&path).unwrap();
+
+    let untouched = bench.capture(Some(&first)).unwrap();
+    assert_eq!(untouched.changes().source, ChangeSource::Bitmap);
+    assert!(untouched.changes().ranges.as_ref().unwrap().is_empty());
+    let second = untouched.settle(Some("s2")).unwrap().unwrap();
+    assert_eq!(second.snapshot, "s2");
+    assert!(fs::read(&path).unwrap() == bytes);
+
+    write(&path, 9, 5 << 20, 4096);
+    let touched = bench.capture(Some(&second)).unwrap();
+    let changed = touched.changes().ranges.clone().unwrap();
+    assert!(changed.contains(5 << 20..(5 << 20) + 4096));
+    touched.settle(Some("s3")).unwrap().unwrap();
+    assert_eq!(bitmaps(&path), 1);
+}
+
+#[test]
 fn the_old_format_is_judged_by_its_file() {
     if tools().is_none() {
         return;
