@@ -97,7 +97,7 @@ async fn a_file_is_swapped_and_byte_for_byte_as_the_point_shows() {
         (&outcome["state"], &outcome["mode"]),
         (&json!("applied"), &json!("swap"))
     );
-    assert_eq!(job.resources, [volume.clone()]);
+    assert_eq!(job.resources, std::slice::from_ref(&volume));
     assert!(world.engine.point(&one.id).await.unwrap().is_head);
     assert!(!world.engine.point(&two.id).await.unwrap().is_head);
 
@@ -208,15 +208,6 @@ async fn when_a_volume_fails_the_host_stays_down_and_all_states_are_told() {
         let status = world.engine.volume(volume).await.unwrap().status;
         assert_eq!(status, VolumeStatus::Available);
     }
-    assert!(
-        !world
-            .engine
-            .point(&point.id)
-            .await
-            .unwrap()
-            .locked_until_ms
-            .is_some()
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -295,6 +286,56 @@ async fn a_point_of_how_things_are_now_is_made_first_when_asked_for() {
     let undone = world.apply(&[&safety.id]).await.unwrap();
     assert_eq!(undone.state, JobState::Succeeded);
     assert_file(&path, &second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_host_is_stopped_before_the_point_of_how_things_are_now() {
+    let world = world().await;
+    let first = disk(1, 16);
+    let (volume, path) = world.volume("web", &first, RollbackMode::Swap).await;
+    let (host, log) = host(&world, "web");
+    let instance = world.instance("web", &[&volume], host).await;
+    let point = world.point(&instance, "one").await;
+    let second = disk(2, 16);
+    std::fs::write(&path, &second).unwrap();
+    run(&log);
+    let points = [point.id.clone()];
+    let ticket = world.engine.apply_points(&points, true).await.unwrap();
+    let job = succeeded(&world.engine, &ticket).await;
+    assert_file(&path, &first);
+    assert_eq!(lines(&log), ["stop", "start"]);
+    let safety = job.result.unwrap()["safety_points"][0].clone();
+    let safety = world.engine.point(safety.as_str().unwrap()).await.unwrap();
+    assert_content(&world, &safety, &volume, &second).await;
+
+    // Cancelled, or cut off, while that point is made: nothing was rolled back, and the host runs again.
+    let third = disk(3, 40);
+    std::fs::write(&path, &third).unwrap();
+    let slow = json!({ "location": "volumes", "max_snapshot_bytes_per_sec": "100kb" });
+    world.register_with("volumes", slow).await.unwrap();
+    let ticket = world.engine.apply_points(&points, true).await.unwrap();
+    while lines(&log).len() < 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let copy = copy_of_state(&world);
+    world.engine.cancel_job(&ticket.job_id).await.unwrap();
+    let job = world.engine.wait_job(&ticket.job_id).await.unwrap();
+    assert_eq!(job.state, JobState::Cancelled, "{:?}", job.error);
+    assert_file(&path, &third);
+    assert_eq!(lines(&log), ["stop", "start", "stop", "start"]);
+    std::fs::remove_file(log.with_extension("running")).unwrap();
+
+    let engine = start_from(&world, &copy).await;
+    let job = engine.wait_job(&ticket.job_id).await.unwrap();
+    assert_eq!(job.state, JobState::Failed);
+    let error = job.error.unwrap();
+    assert!(error.contains("nothing was rolled back"), "{error}");
+    assert_file(&path, &third);
+    assert_eq!(lines(&log).len(), 5);
+    let status = engine.volume(&volume).await.unwrap().status;
+    assert_eq!(status, VolumeStatus::Available);
+    engine.shutdown(Duration::from_secs(5)).await;
 }
 
 /// Limits reading from the repository of points, so that a rollback takes its time; none = no limit.

@@ -5,14 +5,14 @@ use serde_json::json;
 use super::job;
 use super::plan::ApplyPlan;
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, ReadonlyOperation};
 use crate::jobs::JobSpec;
 use crate::model::{CreatePoints, JobKind, PointsTicket};
 
 impl Engine {
     /// Rolls volumes and instances back to points, one for each resource. What uses the disks is stopped for it, once for all disks of
     /// an instance, and started again if it ran; only what differs is written. With `safety_snapshot` a point of each resource as it is
-    /// now is made first. Everything that can be wrong with the request is told here, before anything changes.
+    /// now is made first, when what uses it is stopped. Everything that can be wrong with the request is told here, before anything changes.
     ///
     /// Cut off at any moment by a crash the rollback is finished when the engine starts again. Until it is, the volumes are suspended.
     /// One that is cancelled in the middle of writing a volume in place leaves that volume suspended until a point is applied to it;
@@ -43,15 +43,25 @@ impl Engine {
             return Err(EngineError::NothingNamed { what: "point" });
         };
         let safety = if safety_snapshot {
+            // Refused here rather than by the job.
+            for volume in &volumes {
+                if let Some(reason) = inner.registry.suspension(volume) {
+                    let volume = volume.clone();
+                    return Err(EngineError::VolumeSuspended { volume, reason });
+                }
+            }
+            let repository = first.info.repository.clone();
+            inner
+                .writable_vault(&repository, ReadonlyOperation::CreateSnapshot)
+                .await?;
             let resources = plan.points.iter().map(|it| it.info.resource.id.clone());
-            let request = CreatePoints {
-                repository: Some(first.info.repository.clone()),
+            Some(CreatePoints {
+                repository: Some(repository),
                 resources: resources.collect(),
                 name: format!("before {}", points.join(", ")),
                 description: format!("made before point {} was applied", points.join(", ")),
                 ..CreatePoints::default()
-            };
-            Some(self.create_points(request).await?)
+            })
         } else {
             None
         };
@@ -67,18 +77,8 @@ impl Engine {
         let job = inner
             .begin_job(
                 spec,
-                |activity, job| {
-                    // With a snapshot first, that has the resources; they are claimed when it is done.
-                    if safety_snapshot {
-                        return Ok(());
-                    }
-                    activity.claim_resources(&claimed, &job.id())
-                },
-                |activity| {
-                    if !safety_snapshot {
-                        activity.busy.retain(|it, _| !claimed.contains(it));
-                    }
-                },
+                |activity, job| activity.claim_resources(&claimed, &job.id()),
+                |activity| activity.busy.retain(|it, _| !claimed.contains(it)),
             )
             .await?;
         let ticket = PointsTicket {

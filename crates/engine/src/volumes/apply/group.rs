@@ -66,8 +66,8 @@ struct DiskFailure {
 pub(super) struct Group<'a> {
     plan: &'a GroupPlan,
     control: Box<dyn HostControl>,
-    /// Whether the host runs now.
-    runs: bool,
+    /// Whether the host runs, as it was seen or as it was stopped.
+    pub(super) runs: bool,
     /// Whether it is to run at the end.
     restart: bool,
     /// In the order of the plan, as the other lists.
@@ -109,12 +109,14 @@ impl<'a> Rollback<'a> {
 
     /// Rolls back all volumes of a host. The group's fates hold after an error too.
     pub(super) fn roll_back_group(&self, group: &mut Group<'a>) -> Result<(), EngineError> {
-        if let Err(error) = self.stop(group) {
+        let plan = group.plan;
+        // Where only the start was cut off the host may run again.
+        let is_written = plan.disks.iter().all(|disk| disk.is_written);
+        if !is_written && let Err(error) = self.stop(group) {
             self.undo(group)?;
             let again = start_again(group);
             return Err(with_note(error, again));
         }
-        let plan = group.plan;
         for (at, disk) in plan.disks.iter().enumerate() {
             let written = if disk.is_written {
                 Ok(AppliedReport::default())
@@ -179,7 +181,7 @@ impl<'a> Rollback<'a> {
     }
 
     /// Stops the host and waits until nobody has the disks open.
-    fn stop(&self, group: &Group<'_>) -> Result<(), EngineError> {
+    pub(super) fn stop(&self, group: &mut Group<'_>) -> Result<(), EngineError> {
         if group.runs {
             self.phase("stopping the host");
             let stopped = group.control.stop();
@@ -194,6 +196,7 @@ impl<'a> Rollback<'a> {
                 std::thread::sleep(RELEASE_POLL);
             }
         }
+        group.runs = false;
         Ok(())
     }
 
@@ -317,7 +320,7 @@ impl<'a> Rollback<'a> {
 }
 
 /// Starts a host again for which nothing was done; what came of it, for people.
-fn start_again(group: &Group<'_>) -> String {
+pub(super) fn start_again(group: &Group<'_>) -> String {
     if !group.restart {
         return String::new();
     }
@@ -347,7 +350,7 @@ fn is_running(control: &dyn HostControl, group: &GroupPlan) -> Result<bool, Engi
 }
 
 /// An error with what was done about it.
-fn with_note(error: EngineError, note: String) -> EngineError {
+pub(super) fn with_note(error: EngineError, note: String) -> EngineError {
     if note.is_empty() {
         return error;
     }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use snapkeep_drivers::volume::write::WriteProgress;
 
-use super::group::{Fate, Group};
+use super::group::{Fate, Group, start_again, with_note};
 use super::plan::{ApplyPlan, DiskPlan};
-use super::record::RollbackRecord;
+use super::record::{RollbackRecord, RollbackStage};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::jobs::{CANCELLED_ON_REQUEST, RunningJob};
-use crate::model::{JobProgress, JobState, PointsTicket};
+use crate::model::{CreatePoints, JobProgress, JobState};
 use crate::volumes::capture::VolumeState;
 use crate::volumes::points::record_head;
 use crate::volumes::work::outcome;
@@ -31,12 +31,12 @@ pub(super) struct Rollback<'a> {
     applied: Mutex<BTreeSet<String>>,
 }
 
-/// Begins the work. `safety` is a job that makes points of how things are now; it is waited for.
+/// Begins the work. `safety` asks for points of how things are now, which are made first.
 pub(super) fn spawn(
     inner: &Arc<Inner>,
     job: Arc<RunningJob>,
     plan: ApplyPlan,
-    safety: Option<PointsTicket>,
+    safety: Option<CreatePoints>,
 ) {
     let of_work = Arc::clone(&job);
     inner.spawn_job(
@@ -93,18 +93,7 @@ impl<'a> Rollback<'a> {
             .is_some_and(|reason| reason != CANCELLED_ON_REQUEST)
     }
 
-    fn run(&self, plan: &'a ApplyPlan, safety: Option<PointsTicket>) -> Result<Value, EngineError> {
-        let safety_points = match safety {
-            Some(ticket) => {
-                self.phase("making points of how things are now");
-                self.inner.block_on(self.wait_for_points(&ticket))?;
-                // The snapshot had them until now.
-                let mut activity = self.inner.activity();
-                activity.claim_resources(&plan.resources(), &self.job.id())?;
-                ticket.points
-            }
-            None => Vec::new(),
-        };
+    fn run(&self, plan: &'a ApplyPlan, safety: Option<CreatePoints>) -> Result<Value, EngineError> {
         let turns = plan.points.first().map(|point| &point.vault.restore_turns);
         let _turn = turns
             .map(|turns| self.inner.wait_turn(self.job, turns))
@@ -112,6 +101,10 @@ impl<'a> Rollback<'a> {
         let noted = self.inner.block_on(self.inner.catalogue.rollbacks())?;
         let groups = plan.groups.iter().map(|plan| self.look_at(plan, &noted));
         let mut groups: Vec<Group<'_>> = groups.collect::<Result<_, _>>()?;
+        let safety_points = match safety {
+            Some(request) => self.make_points(&mut groups, request)?,
+            None => Vec::new(),
+        };
         self.begin(&groups)?;
         let mut failure = None;
         for group in &mut groups {
@@ -142,11 +135,39 @@ impl<'a> Rollback<'a> {
         }
     }
 
-    /// Waits for the points of how things are now.
-    async fn wait_for_points(&self, ticket: &PointsTicket) -> Result<(), EngineError> {
+    /// Stops the hosts and makes points of how things are now, so that nothing is lost between these points and the rollback.
+    fn make_points(
+        &self,
+        groups: &mut [Group<'_>],
+        request: CreatePoints,
+    ) -> Result<Vec<String>, EngineError> {
+        let records = groups.iter().flat_map(|group| &group.records);
+        let waiting: Vec<RollbackRecord> = records
+            .map(|record| RollbackRecord {
+                stage: RollbackStage::Waiting,
+                ..record.clone()
+            })
+            .collect();
+        self.note(&waiting, &[])?;
+        let stopped = groups.iter_mut().try_for_each(|group| self.stop(group));
+        let made = stopped.and_then(|()| {
+            self.phase("making points of how things are now");
+            self.inner.block_on(self.wait_for_points(request))
+        });
+        made.or_else(|error| {
+            self.note(&[], &waiting)?;
+            let error = EngineError::PointsFailed(format!("nothing was rolled back: {error}"));
+            let stopped = groups.iter().filter(|group| !group.runs);
+            Err(stopped.fold(error, |error, group| with_note(error, start_again(group))))
+        })
+    }
+
+    async fn wait_for_points(&self, request: CreatePoints) -> Result<Vec<String>, EngineError> {
         let engine = Engine {
             inner: Arc::clone(self.inner),
         };
+        let id = self.job.id();
+        let ticket = engine.create_points_within(request, &id).await?;
         let made = loop {
             if self.job.cancel.is_cancelled() {
                 engine.cancel_job(&ticket.job_id).await?;
@@ -157,10 +178,10 @@ impl<'a> Rollback<'a> {
             }
         };
         if made.state == JobState::Succeeded && !self.job.cancel.is_cancelled() {
-            return Ok(());
+            return Ok(ticket.points);
         }
         Err(EngineError::PointsFailed(format!(
-            "nothing was rolled back, because the points of how things are now could not be made: {}",
+            "the points of how things are now could not be made: {}",
             made.error.unwrap_or_else(|| "cancelled".to_owned())
         )))
     }
@@ -223,7 +244,10 @@ impl<'a> Rollback<'a> {
             write.remove_rollbacks(volumes).await?;
             write.commit().await
         })?;
-        for record in kept {
+        let suspended = kept
+            .iter()
+            .filter(|record| record.stage != RollbackStage::Waiting);
+        for record in suspended {
             let is_running = record.job == self.job.id();
             inner
                 .registry

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use snapkeep_drivers::volume::host::{HostContext, HostControl};
+use snapkeep_drivers::volume::host::HostControl;
 use snapkeep_drivers::volume::write::{RollbackMode, effective_mode};
 use snapkeep_drivers::volume::{DiskSource, VolumeError, users_of};
 use snapkeep_vault::CancelFlag;
@@ -68,11 +68,7 @@ impl ApplyPlan {
 impl GroupPlan {
     /// What stops and starts the host.
     pub(super) fn control(&self) -> Box<dyn HostControl> {
-        self.host.spec.control(HostContext {
-            instance: self.host.id.clone(),
-            name: self.host.name.clone(),
-            disks: self.host.disks.clone(),
-        })
+        self.host.control()
     }
 }
 

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use snapkeep_drivers::volume::DiskSource;
+use snapkeep_drivers::volume::host::{HostContext, HostControl};
 use snapkeep_drivers::volume::write::RollbackMode;
 
 use crate::model::HostSpec;
@@ -49,10 +50,23 @@ pub(crate) struct RollbackHost {
     pub(crate) disks: Vec<DiskSource>,
 }
 
+impl RollbackHost {
+    /// What stops and starts it.
+    pub(super) fn control(&self) -> Box<dyn HostControl> {
+        self.spec.control(HostContext {
+            instance: self.id.clone(),
+            name: self.name.clone(),
+            disks: self.disks.clone(),
+        })
+    }
+}
+
 /// How far the rollback of a volume is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub(crate) enum RollbackStage {
+    /// Its host may be stopped while a point of how things are now is made. Nothing is written yet, and it is not suspended.
+    Waiting,
     /// The volume may be a mixture of old and new.
     Writing,
     /// It is as the point shows; other volumes of the host may not be.
@@ -68,10 +82,12 @@ impl RollbackRecord {
     /// What is told to whoever wants to use the volume. `is_running`: a job works on it.
     pub(crate) fn suspension(&self, is_running: bool) -> String {
         match &self.stage {
-            RollbackStage::Writing | RollbackStage::Written if is_running => {
+            RollbackStage::Waiting | RollbackStage::Writing | RollbackStage::Written
+                if is_running =>
+            {
                 format!("it is being rolled back to point {}", self.point)
             }
-            RollbackStage::Writing | RollbackStage::Written => format!(
+            RollbackStage::Waiting | RollbackStage::Writing | RollbackStage::Written => format!(
                 "its rollback to point {} was cut off; the next start of the server finishes it, or apply a point to it",
                 self.point
             ),

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
+use snapkeep_drivers::volume::VolumeError;
 
 use super::job;
 use super::plan::{ApplyPlan, DiskPlan, GroupPlan};
-use super::record::{RollbackRecord, RollbackStage};
+use super::record::{RollbackHost, RollbackRecord, RollbackStage};
 use crate::catalogue::JobRow;
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
-use crate::jobs::{JobSpec, Outcome, RunningJob};
+use crate::jobs::{Activity, JobSpec, Outcome, RunningJob};
 use crate::model::JobKind;
 
 /// Goes on with all rollbacks that were cut off, each as the job that it was where that has not ended, in the background: repositories
@@ -23,9 +24,10 @@ pub(crate) async fn resume_rollbacks(
 ) -> Result<Vec<JobRow>, EngineError> {
     let mut by_job: BTreeMap<String, Vec<RollbackRecord>> = BTreeMap::new();
     for record in inner.catalogue.rollbacks().await? {
-        inner
-            .registry
-            .suspend(&record.source.volume, &record.suspension(false));
+        if record.stage != RollbackStage::Waiting {
+            let reason = record.suspension(false);
+            inner.registry.suspend(&record.source.volume, &reason);
+        }
         if record.is_resumed() {
             by_job.entry(record.job.clone()).or_default().push(record);
         }
@@ -36,12 +38,12 @@ pub(crate) async fn resume_rollbacks(
             Some(records) => {
                 let vault = row.input["vault"].as_str().unwrap_or_default();
                 let job = RunningJob::new(row.info, vault.to_owned());
-                {
+                let claimed = {
                     let mut activity = inner.activity();
-                    activity.claim_resources(&resources(&records), &job.id())?;
                     activity.jobs.insert(job.id(), Arc::clone(&job));
-                }
-                go_on(inner, job, records);
+                    activity.claim_resources(&resources(&records), &job.id())
+                };
+                go_on(inner, job, records, claimed);
             }
             None => not_begun.push(row),
         }
@@ -63,16 +65,23 @@ pub(crate) async fn resume_rollbacks(
             resources: &volumes,
             input: json!({ "points": points }),
         };
+        let mut result = Ok(());
+        let admit = |activity: &mut Activity, job: &Arc<RunningJob>| {
+            result = activity.claim_resources(&claimed, &job.id());
+            Ok(())
+        };
         let job = inner
-            .begin_job(
-                spec,
-                |activity, job| activity.claim_resources(&claimed, &job.id()),
-                |activity| activity.busy.retain(|it, _| !claimed.contains(it)),
-            )
+            .begin_job(spec, admit, |activity| {
+                activity.busy.retain(|it, _| !claimed.contains(it));
+            })
             .await?;
-        go_on(inner, job, records);
+        go_on(inner, job, records, result);
     }
     Ok(not_begun)
+}
+
+fn volume_of(record: &RollbackRecord) -> &str {
+    &record.source.volume
 }
 
 /// All that nothing else may work on meanwhile.
@@ -88,13 +97,28 @@ fn resources(records: &[RollbackRecord]) -> Vec<String> {
     resources
 }
 
-fn go_on(inner: &Arc<Inner>, job: Arc<RunningJob>, records: Vec<RollbackRecord>) {
+/// Goes on in the background. What could not be `claimed`, because another rollback of the same host goes on first, waits for the next
+/// start, or for a point to be applied.
+fn go_on(
+    inner: &Arc<Inner>,
+    job: Arc<RunningJob>,
+    records: Vec<RollbackRecord>,
+    claimed: Result<(), EngineError>,
+) {
     let inner = Arc::clone(inner);
     inner.runtime.clone().spawn(async move {
         let engine = Engine {
             inner: Arc::clone(&inner),
         };
-        match engine.plan_again(records).await {
+        let waits = records
+            .iter()
+            .all(|record| record.stage == RollbackStage::Waiting);
+        let plan = match claimed {
+            Err(error) => Err(error),
+            Ok(()) if waits => engine.call_off(records).await,
+            Ok(()) => engine.plan_again(records).await,
+        };
+        match plan {
             Ok(plan) => job::spawn(&inner, job, plan, None),
             Err(error) => {
                 tracing::error!(job = job.id(), %error, "a rollback of volumes that was cut off cannot go on");
@@ -111,6 +135,37 @@ fn go_on(inner: &Arc<Inner>, job: Arc<RunningJob>, records: Vec<RollbackRecord>)
 }
 
 impl Engine {
+    /// Ends a rollback that was cut off before anything was written: hosts that were stopped for it are started again.
+    async fn call_off(&self, records: Vec<RollbackRecord>) -> Result<ApplyPlan, EngineError> {
+        let gone = records.clone();
+        let started = self
+            .inner
+            .blocking(move |_| {
+                let mut hosts: Vec<&RollbackHost> = Vec::new();
+                for record in records.iter().filter(|record| record.restart) {
+                    if hosts.iter().all(|host| host.id != record.host.id) {
+                        hosts.push(&record.host);
+                    }
+                }
+                let failed = |host: &RollbackHost, error: VolumeError| {
+                    EngineError::PointsFailed(format!("[{}] cannot be started: {error}", host.id))
+                };
+                hosts
+                    .into_iter()
+                    .try_for_each(|host| host.control().start().map_err(|e| failed(host, e)))
+            })
+            .await;
+        let mut write = self.inner.catalogue.write().await?;
+        let volumes: Vec<&str> = gone.iter().map(volume_of).collect();
+        write.remove_rollbacks(volumes).await?;
+        write.commit().await?;
+        started?;
+        Err(EngineError::PointsFailed(
+            "the points of how things were had not been made, and nothing was rolled back"
+                .to_owned(),
+        ))
+    }
+
     /// What is left to be done.
     async fn plan_again(&self, records: Vec<RollbackRecord>) -> Result<ApplyPlan, EngineError> {
         let mut plan = ApplyPlan {
