@@ -628,3 +628,54 @@ fn the_bitmaps_of_a_machine_and_of_its_closed_image_are_the_same() {
     live.settle(Some("s3")).unwrap().unwrap();
     assert_eq!(daemon.bitmaps("d0").len(), 1);
 }
+
+#[test]
+fn a_bitmap_is_trusted_only_over_the_images_that_it_started_over() {
+    if !has(&TOOLS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "base.qcow2", 16);
+    let base = folder.join("base.qcow2").display().to_string();
+    let top = folder.join("a.qcow2").display().to_string();
+    run(
+        "qemu-img",
+        &[
+            "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &base, &top,
+        ],
+    );
+    let state = folder.join("state");
+    let take = |daemon: &Daemon, token: Option<DiskToken>| {
+        one(
+            daemon.host().as_ref(),
+            request(folder, "a.qcow2", token),
+            &state,
+        )
+    };
+    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    let token = take(&daemon, None).settle(Some("s1")).unwrap().unwrap();
+    let token = take(&daemon, Some(token))
+        .settle(Some("s2"))
+        .unwrap()
+        .unwrap();
+    daemon.io(0, "write -P 5 1M 64k");
+    daemon.host().stop().unwrap();
+
+    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    let again = take(&daemon, Some(token.clone()));
+    assert_eq!(
+        dirty(again.as_ref()),
+        std::iter::once(MIB..MIB + 65_536).collect()
+    );
+    drop(again);
+    daemon.host().stop().unwrap();
+    run(
+        "qemu-io",
+        &["-f", "qcow2", "-c", "write -P 6 8M 64k", &base],
+    );
+    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    let doubtful = take(&daemon, Some(token));
+    assert!(reason(doubtful.as_ref()).contains("under it changed"));
+    assert_eq!(byte(doubtful.as_ref(), 8 * MIB), 6);
+}

@@ -20,3 +20,4 @@ pub use api::{Changes, DiskCapture, DiskRequest, GroupCapture};
 pub(super) use bitmap::{identity_over, is_over};
 pub use generation::forget;
 pub use group::capture;
+pub use reflink::forget_gone;

@@ -8,8 +8,8 @@ use snapkeep_nbd::{Client, Options, StatusRange, Uri};
 use tracing::warn;
 
 use crate::volume::{
-    ChangeSource, Changes, Consistency, DiskCapture, DiskToken, Extent, RangeSet, TokenKind,
-    VolumeError,
+    ChangeSource, Changes, Consistency, DiskCapture, DiskRequest, DiskToken, Extent, RangeSet,
+    TokenKind, VolumeError, VolumeFormat, forget,
 };
 
 /// NBD's name of what is data and what zeroes.
@@ -34,8 +34,8 @@ pub struct LiveDisk {
     part: Box<dyn LivePart>,
     changes: Changes,
     consistency: Consistency,
-    /// The token of the request, which stays good when this capture comes to nothing.
-    token: Option<DiskToken>,
+    /// What was asked for; its token stays good when this capture comes to nothing.
+    request: DiskRequest,
 }
 
 impl LiveDisk {
@@ -44,7 +44,7 @@ impl LiveDisk {
         part: Box<dyn LivePart>,
         bitmap: Result<&str, String>,
         consistency: Consistency,
-        token: Option<DiskToken>,
+        request: &DiskRequest,
     ) -> Result<Self, VolumeError> {
         let uri = part.uri();
         let failed = |cause: snapkeep_nbd::NbdError| failed(&uri, cause);
@@ -52,7 +52,7 @@ impl LiveDisk {
         let mut contexts = vec![ALLOCATION.to_owned()];
         contexts.extend(bitmap.iter().cloned());
         let client = Client::connect(&uri, &Options::with_contexts(contexts)).map_err(failed)?;
-        let bitmap = match &token {
+        let bitmap = match &request.token {
             Some(token) if token.size_bytes != client.size_bytes() => Err(format!(
                 "the size has changed from {} to {} bytes",
                 token.size_bytes,
@@ -86,7 +86,7 @@ impl LiveDisk {
             part,
             changes,
             consistency,
-            token,
+            request: request.clone(),
         })
     }
 }
@@ -161,19 +161,23 @@ impl DiskCapture for LiveDisk {
         let Self {
             client,
             part,
-            token,
+            request,
             ..
         } = *self;
         let size_bytes = client.size_bytes();
         drop(client);
         let Some(snapshot) = kept_as else {
             part.settle(false)?;
-            return Ok(token);
+            return Ok(request.token);
         };
         if let Err(cause) = part.settle(true) {
             // The snapshot is good; only what would make the next one cheap is doubtful.
             warn!(error = %cause, "the bitmap of a live capture cannot be relied on; the next snapshot reads the whole disk");
             return Ok(None);
+        }
+        if request.source.format == VolumeFormat::Raw {
+            // Clones of captures from outside, which nobody compares with any more.
+            forget(&request.source);
         }
         Ok(part.identity().map(|identity| DiskToken {
             kind: TokenKind::Qmp,

@@ -206,8 +206,12 @@ impl BackupSession {
                 None => Ok(EXPORT_BITMAP),
                 Some(reason) => Err(reason),
             };
-            let token = request.token.clone();
-            disks.push(LiveDisk::open(Box::new(part), bitmap, consistency, token)?);
+            disks.push(LiveDisk::open(
+                Box::new(part),
+                bitmap,
+                consistency,
+                request,
+            )?);
         }
         Ok(disks)
     }

@@ -39,6 +39,8 @@ pub struct DiskNode {
     pub keeps_bitmaps: bool,
     /// Its named bitmaps.
     pub bitmaps: Vec<Bitmap>,
+    /// The images under it, whose changes its bitmaps do not record; None when one of them is not a file.
+    pub backing: Option<Vec<PathBuf>>,
 }
 
 /// A dirty bitmap.
@@ -64,7 +66,7 @@ pub struct Graph {
 impl Graph {
     /// Asks for it.
     pub fn read(qmp: &mut Qmp) -> Result<Self, QmpError> {
-        let nodes = qmp.execute("query-named-block-nodes", json!({"flat": true}))?;
+        let nodes = qmp.execute("query-named-block-nodes", json!({}))?;
         let devices = qmp.execute("query-block", json!({}))?;
         let list = |value: Value| match value {
             Value::Array(list) => Ok(list),
@@ -115,6 +117,7 @@ impl Graph {
             size_bytes,
             keeps_bitmaps,
             bitmaps: bitmaps(node),
+            backing: backing(&node["image"]),
         })
     }
 
@@ -223,6 +226,17 @@ fn bitmaps(node: &Value) -> Vec<Bitmap> {
         .collect()
 }
 
+/// The images under an image, from the top down.
+fn backing(image: &Value) -> Option<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut image = image;
+    while let Some(under) = image.get("backing-image") {
+        files.push(file_name(word(under, "filename"))?);
+        image = under;
+    }
+    Some(files)
+}
+
 /// The absolute path in a name that QEMU gives a file: as it is, or inside `json:{…}` when there are options beside it.
 fn file_name(shown: &str) -> Option<PathBuf> {
     let Some(options) = shown.strip_prefix("json:") else {
@@ -293,6 +307,17 @@ mod tests {
     }
 
     #[test]
+    fn the_images_under_a_disk_are_told_when_all_are_files() {
+        let under = |first: &str| {
+            backing(
+                &json!({"backing-image": {"filename": first, "backing-image": {"filename": "/b"}}}),
+            )
+        };
+        assert_eq!(under("/a"), Some(vec!["/a".into(), "/b".into()]));
+        assert_eq!(under("nbd://host/a"), None);
+    }
+
+    #[test]
     fn what_is_doubtful_is_not_guessed() {
         let twice = vec![
             node("d1", "raw", "/disks/a.img"),
@@ -330,6 +355,7 @@ mod tests {
             .unwrap();
         assert_eq!(disk.device.as_deref(), Some("/machine/peripheral/vd0"));
         assert!(disk.keeps_bitmaps);
+        assert_eq!(disk.backing, Some(vec![]));
         let named = QmpNode {
             node: "none".into(),
             device: None,

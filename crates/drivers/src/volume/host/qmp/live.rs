@@ -25,6 +25,7 @@ use super::graph::{DiskNode, Graph};
 use super::lines::QmpError;
 use super::plan::{DiskPlan, Generation, Plan};
 use super::session::Session;
+use crate::volume::capture::{identity_over, is_over};
 use crate::volume::host::live_disk::LiveDisk;
 use crate::volume::host::record::{OpenRecord, RecordKind};
 use crate::volume::host::{FreezeGuard, HostCapture};
@@ -141,14 +142,20 @@ impl Prepared {
             };
             let name = format!("snapkeep-{tag}-{position}");
             plan.resume |= is_running && node.device.is_some();
+            let new = format!("{}{tag}", DiskPlan::bitmap_prefix(volume));
             plan.disks.push(DiskPlan {
                 volume: volume.clone(),
+                identity: node
+                    .backing
+                    .as_ref()
+                    .and_then(|backing| identity_over(&new, backing)),
+
                 scratch: scratch.join(format!("{name}.scratch")),
                 name,
                 node: node.node.clone(),
                 device: node.device.clone(),
                 old,
-                new: format!("{}{tag}", DiskPlan::bitmap_prefix(volume)),
+                new,
             });
             nodes.push(node);
             reasons.push(reason);
@@ -202,6 +209,13 @@ fn usable_bitmap(request: &DiskRequest, node: &DiskNode) -> Result<String, Strin
             "the size has changed from {} to {} bytes",
             token.size_bytes, node.size_bytes
         ));
+    }
+    if !node
+        .backing
+        .as_ref()
+        .is_some_and(|backing| is_over(&token.identity, backing))
+    {
+        return Err("an image under it changed, or cannot be watched".into());
     }
     let Some(bitmap) = node.bitmaps.iter().find(|bitmap| bitmap.name == name) else {
         return Err(format!(

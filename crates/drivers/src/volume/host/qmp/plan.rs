@@ -42,6 +42,8 @@ pub struct DiskPlan {
     pub old: Option<String>,
     /// The bitmap that starts with this capture.
     pub new: String,
+    /// What a token recognises that bitmap by; None when an image under the disk cannot be watched.
+    pub identity: Option<Value>,
     /// The file that takes what the guest overwrites.
     pub scratch: PathBuf,
 }

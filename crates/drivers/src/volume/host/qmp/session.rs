@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use snapkeep_nbd::Uri;
 use tracing::error;
 
@@ -67,8 +67,12 @@ impl Session {
                 Some(old) => Ok(old.as_str()),
                 None => Err(reason.unwrap_or_else(|| "there is no bitmap".into())),
             };
-            let token = request.token.clone();
-            disks.push(LiveDisk::open(Box::new(part), bitmap, consistency, token)?);
+            disks.push(LiveDisk::open(
+                Box::new(part),
+                bitmap,
+                consistency,
+                request,
+            )?);
         }
         Ok(disks)
     }
@@ -131,7 +135,7 @@ impl LivePart for Part {
     }
 
     fn identity(&self) -> Option<Value> {
-        Some(json!({"bitmap": self.session.plan.disks[self.position].new}))
+        self.session.plan.disks[self.position].identity.clone()
     }
 }
 
