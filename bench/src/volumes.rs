@@ -72,11 +72,10 @@ pub fn run(plan: &Plan<'_>) -> Result<()> {
         };
         contest.run(round, &mut samples)?;
         notes = ours.notes()?;
-        drop(ours);
+        ours.remove()?;
         for place in &places {
             fs::remove_dir_all(place.repository())?;
         }
-        fs::remove_dir_all(dir.join("snapkeep"))?;
         fs::remove_file(&first)?;
         fs::remove_dir_all(&corpus.root)?;
     }
@@ -200,6 +199,7 @@ impl Contest<'_> {
 struct Ours {
     server: Server,
     subject: Subject,
+    data: PathBuf,
     volumes: PathBuf,
     disk: PathBuf,
 }
@@ -216,9 +216,24 @@ impl Ours {
         Ok(Self {
             server,
             subject,
+            data: data.to_owned(),
             volumes,
             disk,
         })
+    }
+
+    /// Stops the server and removes its data.
+    fn remove(self) -> Result<()> {
+        drop(self.server);
+        // The clones by which changes are told are immutable where the file system knows that.
+        let anchors = self.volumes.join(".snapkeep");
+        if anchors.exists() {
+            let _ = Command::new("chattr")
+                .args(["-R", "-i"])
+                .arg(&anchors)
+                .status();
+        }
+        Ok(fs::remove_dir_all(&self.data)?)
     }
 
     fn snapshot(&self, name: &str) -> Result<(Cost, Value)> {
@@ -282,10 +297,7 @@ fn memory_of_sparse(plan: &Plan<'_>, dir: &Path) -> Result<()> {
     let corpus = Corpus::make(Kind::Image, dir, plan.gib / IMAGE_GIB)?;
     let mut peaks = Vec::new();
     for gib in [plan.gib, plan.sparse_gib as f64] {
-        let disk = fs::OpenOptions::new()
-            .write(true)
-            .open(corpus.root.join("disk.raw"))?;
-        disk.set_len((gib * (1u64 << 30) as f64) as u64)?;
+        resize(&corpus.root.join("disk.raw"), gib)?;
         let ours = Ours::start(plan.snapkeep, &dir.join("snapkeep"), &corpus)?;
         let (cost, answer) = ours.snapshot("first")?;
         let (applied, _) = ours.job(
@@ -296,12 +308,17 @@ fn memory_of_sparse(plan: &Plan<'_>, dir: &Path) -> Result<()> {
             "{gib} GiB: first snapshot {:.1} s, rollback {:.1} s, peak {:.0} MiB",
             cost.wall_s, applied.wall_s, applied.peak_mib
         ));
-        drop(ours);
-        fs::remove_dir_all(dir.join("snapkeep"))?;
+        ours.remove()?;
     }
     fs::remove_dir_all(&corpus.root)?;
     println!("\nThe same data in a larger disk: {}.", peaks.join("; "));
     Ok(())
+}
+
+/// The disk is closed when this returns: one that somebody could write to is not snapshotted.
+fn resize(disk: &Path, gib: f64) -> Result<()> {
+    let disk = fs::OpenOptions::new().write(true).open(disk)?;
+    Ok(disk.set_len((gib * (1u64 << 30) as f64) as u64)?)
 }
 
 fn copy_sparse(from: &Path, to: &Path) -> Result<()> {

@@ -28,7 +28,10 @@ impl Engine {
     /// The repository of points for which none is named; registered when it is not yet.
     pub(super) async fn ensure_points_repository(&self) -> Result<String, EngineError> {
         let name = self.inner.config.volumes.repository.clone();
-        let settings = serde_json::json!({ "location": name });
+        // What limits the snapshots of a cluster beside its searches is no default for disks.
+        let settings = serde_json::json!({
+            "location": name, "max_snapshot_bytes_per_sec": "0", "max_restore_bytes_per_sec": "0",
+        });
         let spec = RepositorySpec {
             kind: "fs".to_owned(),
             settings: settings.as_object().cloned().unwrap_or_default(),
