@@ -103,6 +103,7 @@ impl From<engine::SnapshotInfo> for Snapshot {
             reason: info.reason,
             indices: info.indices.into_iter().map(index).collect(),
             collections: info.collections.into_iter().map(collection).collect(),
+            disks_of: None,
             include_global_state: info.include_global_state,
             metadata: info.metadata,
             policy: info.policy.as_deref().map(policies::id_of),

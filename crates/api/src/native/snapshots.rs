@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use snapkeep_engine::selection::{self, Candidate, Expand, Options, SelectionError};
 use snapkeep_engine::{
-    CreateSnapshot as EngineCreate, EngineError, JobInfo, JobKind, SnapshotInfo,
+    CreateSnapshot as EngineCreate, EngineError, JobInfo, JobKind, PointQuery, SnapshotInfo,
 };
 use snapkeep_store::IndexState;
 
@@ -26,9 +26,9 @@ pub async fn list(
     Path(repository): Path<String>,
 ) -> Answer<Json<Snapshots>> {
     let found = state.engine.snapshots(&repository).await?;
-    Ok(Json(Snapshots {
-        snapshots: found.into_iter().map(Snapshot::from).collect(),
-    }))
+    let mut snapshots: Vec<Snapshot> = found.into_iter().map(Snapshot::from).collect();
+    say_what_disks_are_of(&state, &mut snapshots).await?;
+    Ok(Json(Snapshots { snapshots }))
 }
 
 /// Gives one snapshot.
@@ -39,7 +39,36 @@ pub async fn get(
     Path((repository, snapshot)): Path<(String, String)>,
 ) -> Answer<Json<Snapshot>> {
     let found = find(&state, &repository, &snapshot).await?;
-    Ok(Json(found.into()))
+    let mut snapshots = [Snapshot::from(found)];
+    say_what_disks_are_of(&state, &mut snapshots).await?;
+    let [snapshot] = snapshots;
+    Ok(Json(snapshot))
+}
+
+/// Snapshots of disks are points, and what these are of is known there.
+async fn say_what_disks_are_of(state: &NativeState, snapshots: &mut [Snapshot]) -> Answer<()> {
+    let has_no_documents = |snapshot: &Snapshot| {
+        snapshot.indices.is_empty() && snapshot.collections.is_empty()
+    };
+    let candidates = snapshots.iter().filter(|it| has_no_documents(it));
+    let ids: Vec<String> = candidates.map(|it| it.name.clone()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let query = PointQuery {
+        ids,
+        limit: usize::MAX,
+        ..PointQuery::default()
+    };
+    for point in state.engine.points(query).await?.points {
+        let of_point = |it: &&mut Snapshot| {
+            it.name == point.id && it.repository == point.repository && has_no_documents(it)
+        };
+        if let Some(snapshot) = snapshots.iter_mut().find(of_point) {
+            snapshot.disks_of = Some(point.resource.into());
+        }
+    }
+    Ok(())
 }
 
 /// Takes a snapshot. The job's subject is its name.

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
+use super::volumes::types::Resource;
+
 /// The server.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Server {
@@ -225,6 +227,9 @@ pub struct Snapshot {
     /// Its collections, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub collections: Vec<SnapshotCollection>,
+    /// The volume or instance that it is of, where it is of disks; told in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disks_of: Option<Resource>,
     /// Whether templates and cluster settings are in it.
     pub include_global_state: bool,
     /// What was given to be kept with it.

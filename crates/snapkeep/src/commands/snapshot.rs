@@ -349,6 +349,9 @@ fn list(found: &Snapshots) -> String {
         if names.len() > 3 {
             indices.push_str(&format!(" and {} more", names.len() - 3));
         }
+        if let Some(disks) = &snapshot.disks_of {
+            indices.push_str(&format!("disks of {} ({})", disks.id, disks.name));
+        }
         let now_ms = jiff::Timestamp::now().as_millisecond();
         let is_locked = snapshot.locked_until_ms.is_some_and(|until| until > now_ms);
         let locked = if is_locked { ", locked" } else { "" };
@@ -471,6 +474,13 @@ fn details(snapshot: &Snapshot) -> String {
         ]
     });
     let mut text = format!("{}{}", lines.join("\n"), failures(snapshot));
+    if let Some(disks) = &snapshot.disks_of {
+        let id = &snapshot.name;
+        return format!(
+            "{text}\n\nIt is of {} ({}): snapkeep volume show {id}",
+            disks.id, disks.name
+        );
+    }
     if !snapshot.indices.is_empty() || snapshot.collections.is_empty() {
         let indices = table(["INDEX", "SHARDS", "DOCUMENTS", "SIZE"], rows);
         text.push_str(&format!("\n\n{indices}"));

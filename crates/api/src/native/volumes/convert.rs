@@ -149,22 +149,28 @@ impl From<engine::PointStatus> for SnapshotStatus {
     }
 }
 
-impl From<engine::PointInfo> for VolumeSnapshot {
-    fn from(point: engine::PointInfo) -> Self {
-        let kind = match point.resource.kind {
+impl From<engine::PointResource> for Resource {
+    fn from(resource: engine::PointResource) -> Self {
+        let kind = match resource.kind {
             engine::PointKind::Volume => ResourceKind::Volume,
             engine::PointKind::Instance => ResourceKind::Instance,
         };
+        Self {
+            id: resource.id,
+            name: resource.name,
+            kind,
+        }
+    }
+}
+
+impl From<engine::PointInfo> for VolumeSnapshot {
+    fn from(point: engine::PointInfo) -> Self {
         Self {
             id: point.id,
             repository: point.repository,
             name: point.name,
             description: point.description,
-            resource: Resource {
-                id: point.resource.id,
-                name: point.resource.name,
-                kind,
-            },
+            resource: point.resource.into(),
             full: point.full,
             root_id: point.root_id,
             parent_id: point.parent_id,

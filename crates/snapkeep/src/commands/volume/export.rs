@@ -42,6 +42,10 @@ pub struct ExportArgs {
     #[arg(long, value_name = "VOLUME")]
     volume: Option<String>,
 
+    /// Repository of the snapshot [default: the one that the server knows it in].
+    #[arg(long, value_name = "NAME")]
+    repository: Option<String>,
+
     /// Replace the file if there is one.
     #[arg(long)]
     force: bool,
@@ -51,7 +55,8 @@ pub struct ExportArgs {
 pub(super) async fn run(arguments: ExportArgs, connect: &ConnectArgs) -> Result<Exit, Failure> {
     let format = format_of(&arguments.format, arguments.compress.as_deref())?;
     check_target(&arguments.file, arguments.force)?;
-    let source = Source::find(&arguments.snapshot, None, connect).await?;
+    let repository = arguments.repository.as_deref();
+    let source = Source::find(&arguments.snapshot, repository, connect).await?;
     let output = connect.output();
     let runtime = tokio::runtime::Handle::current();
     let progress = Arc::new(WriteProgress::new());
