@@ -47,9 +47,8 @@ pub async fn get(
 
 /// Snapshots of disks are points, and what these are of is known there.
 async fn say_what_disks_are_of(state: &NativeState, snapshots: &mut [Snapshot]) -> Answer<()> {
-    let has_no_documents = |snapshot: &Snapshot| {
-        snapshot.indices.is_empty() && snapshot.collections.is_empty()
-    };
+    let has_no_documents =
+        |snapshot: &Snapshot| snapshot.indices.is_empty() && snapshot.collections.is_empty();
     let candidates = snapshots.iter().filter(|it| has_no_documents(it));
     let ids: Vec<String> = candidates.map(|it| it.name.clone()).collect();
     if ids.is_empty() {
