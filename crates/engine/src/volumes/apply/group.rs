@@ -70,7 +70,8 @@ pub(super) struct Group<'a> {
     pub(super) runs: bool,
     /// Whether it is to run at the end.
     restart: bool,
-    /// In the order of the plan, as the other lists.
+    /// Which volumes an earlier process has written already. In the order of the plan, as the other lists.
+    written: Vec<bool>,
     pub(super) records: Vec<RollbackRecord>,
     /// What earlier rollbacks left unfinished of these volumes.
     earlier: Vec<RollbackRecord>,
@@ -96,8 +97,13 @@ impl<'a> Rollback<'a> {
             .iter()
             .any(|record| record.restart && record.is_resumed());
         let restart = plan.restart.unwrap_or(runs || was_cut_off);
+        // What somebody started meanwhile, though not all its volumes were done, may have written to all of them.
+        let is_done = plan.disks.iter().all(|disk| disk.is_written);
+        let is_kept = |disk: &DiskPlan| disk.is_written && (is_done || !runs);
+        let written: Vec<bool> = plan.disks.iter().map(is_kept).collect();
         Ok(Group {
-            records: self.records(plan, restart),
+            records: self.records(plan, &written, restart),
+            written,
             fates: vec![Fate::Unchanged; plan.disks.len()],
             plan,
             control,
@@ -111,23 +117,25 @@ impl<'a> Rollback<'a> {
     pub(super) fn roll_back_group(&self, group: &mut Group<'a>) -> Result<(), EngineError> {
         let plan = group.plan;
         // Where only the start was cut off the host may run again.
-        let is_written = plan.disks.iter().all(|disk| disk.is_written);
-        if !is_written && let Err(error) = self.stop(group) {
+        let is_done = group.written.iter().all(|written| *written);
+        if !is_done && let Err(error) = self.stop(group) {
             self.undo(group)?;
             let again = start_again(group);
             return Err(with_note(error, again));
         }
         for (at, disk) in plan.disks.iter().enumerate() {
-            let written = if disk.is_written {
-                Ok(AppliedReport::default())
-            } else {
-                self.roll_back_disk(disk)
-            };
-            match written {
+            if group.written[at] {
+                group.fates[at] = Fate::Applied(AppliedReport::default());
+                self.note_written(&group.records[at], disk)?;
+                continue;
+            }
+            match self.roll_back_disk(disk) {
                 Ok(report) => {
                     group.fates[at] = Fate::Applied(report);
                     group.records[at].stage = RollbackStage::Written;
                     self.note_written(&group.records[at], disk)?;
+                    // Not of what was written before a crash: somebody may have changed it since.
+                    self.follow(disk);
                 }
                 Err(failure) => {
                     if failure.is_touched {
@@ -160,9 +168,9 @@ impl<'a> Rollback<'a> {
         self.note(&group.earlier, &gone)
     }
 
-    fn records(&self, plan: &GroupPlan, restart: bool) -> Vec<RollbackRecord> {
+    fn records(&self, plan: &GroupPlan, written: &[bool], restart: bool) -> Vec<RollbackRecord> {
         let begun_ms = self.inner.config.clock.now_ms();
-        let record = |disk: &DiskPlan| RollbackRecord {
+        let record = |(disk, written): (&DiskPlan, &bool)| RollbackRecord {
             version: VERSION,
             job: self.job.id(),
             source: disk.source.clone(),
@@ -170,14 +178,14 @@ impl<'a> Rollback<'a> {
             point: disk.point.info.id.clone(),
             host: plan.host.clone(),
             restart,
-            stage: if disk.is_written {
+            stage: if *written {
                 RollbackStage::Written
             } else {
                 RollbackStage::Writing
             },
             begun_ms,
         };
-        plan.disks.iter().map(record).collect()
+        plan.disks.iter().zip(written).map(record).collect()
     }
 
     /// Stops the host and waits until nobody has the disks open.

@@ -224,10 +224,13 @@ impl<'a> Rollback<'a> {
             self.inner
                 .block_on(record_head(self.inner, &point.vault, resource, uuid));
         }
-        // Before the host starts: from here on changes are followed again.
-        VolumeState::new(&self.inner.config.data_dir)
-            .follow(&record.source, &point.info.snapshot_uuid);
         Ok(())
+    }
+
+    /// Follows the changes of a volume from here on: it was just written, and the host has not started yet.
+    pub(super) fn follow(&self, disk: &DiskPlan) {
+        VolumeState::new(&self.inner.config.data_dir)
+            .follow(&disk.source, &disk.point.info.snapshot_uuid);
     }
 
     /// Notes, durably, how some volumes are, which are suspended then, and lets others go.
