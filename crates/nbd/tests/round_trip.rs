@@ -132,6 +132,32 @@ fn errors_of_a_disk_reach_the_client_with_their_text() {
 }
 
 #[test]
+fn a_disk_that_panics_costs_its_connection_only() {
+    struct Panics;
+    impl Export for Panics {
+        fn size_bytes(&self) -> u64 {
+            MIB as u64
+        }
+        fn read_at(&self, offset: u64, _: &mut [u8]) -> std::io::Result<()> {
+            assert!(offset == 0, "on purpose");
+            Ok(())
+        }
+        fn extents(
+            &self,
+            _: std::ops::Range<u64>,
+            _: usize,
+        ) -> std::io::Result<Vec<snapkeep_nbd::ZeroRange>> {
+            Ok(Vec::new())
+        }
+    }
+    let served = Served::of(Arc::new(Panics));
+    let client = served.client();
+    assert!(client.read_at(512, &mut [0; 512]).is_err());
+    served.wait_until_idle();
+    served.client().read_at(0, &mut [0; 512]).unwrap();
+}
+
+#[test]
 fn an_unknown_export_and_a_missing_server_are_told() {
     let served = Served::of(Memory::read_only(vec![0; 100]));
     let connect = |uri: &Uri| {

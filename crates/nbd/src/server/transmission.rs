@@ -14,7 +14,7 @@ use crate::protocol::{
     ChunkHeader, Extent, MAX_PAYLOAD, Request, SimpleReply, chunk, code, command, command_flag,
     encode_error, encode_extents, state,
 };
-use crate::transport::{Incoming, Outgoing};
+use crate::transport::{Incoming, Outgoing, Socket};
 
 /// Threads of a connection: so many requests are carried out at one time.
 const THREADS: usize = 4;
@@ -122,6 +122,15 @@ fn next(incoming: &mut BufReader<Incoming>) -> Result<Option<Request>, NbdError>
 /// The half that reads, while a thread has its turn; nothing when nobody is to read any more.
 type Receiver<'a> = MutexGuard<'a, Option<BufReader<Incoming>>>;
 
+/// When one thread ends, even by a panic, all do: it wakes the one that waits for a request.
+struct End<'a>(&'a Socket);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.stop_reading();
+    }
+}
+
 /// One of the threads of a connection.
 struct Turn<'a> {
     agreed: &'a Agreed,
@@ -137,6 +146,7 @@ impl<'a> Turn<'a> {
     }
 
     fn serve(mut self) {
+        let _end = End(&self.agreed.socket);
         loop {
             // A poisoned lock is a thread that panicked inside of a request: nobody knows where the next one starts.
             let Ok(mut receiver) = self.agreed.incoming.lock() else {
@@ -167,8 +177,6 @@ impl<'a> Turn<'a> {
                 break;
             }
         }
-        // Wakes the one that waits for a request, if it is another.
-        self.agreed.socket.stop_reading();
     }
 
     fn conclude(
