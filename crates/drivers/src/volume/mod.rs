@@ -21,7 +21,7 @@ mod source;
 mod users;
 pub mod write;
 
-pub use capture::{Changes, DiskCapture, DiskRequest, GroupCapture, capture, forget};
+pub use capture::{Changes, DiskCapture, DiskRequest, GroupCapture, capture, forget, forget_gone};
 pub use error::VolumeError;
 pub use model::{
     ChangeSource, Consistency, DiskSource, DiskToken, DiskUser, DiskUserKind, Extent, ProbedDisk,

@@ -23,6 +23,8 @@ use crate::volume::{RangeSet, VolumeError};
 /// Folder beside the volume in which its clones are.
 const FOLDER: &str = ".snapkeep";
 const SUFFIX: &str = ".anchor";
+/// Length of the random part of a clone's name.
+const RANDOM_DIGITS: usize = 16;
 
 /// How a token recognises an anchor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,28 +201,46 @@ pub(super) fn remove_other_anchors(volume: &str, volume_path: &Path, identity: O
         return;
     };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let is_of_volume = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(|name| {
-                name.strip_prefix(volume)?
-                    .strip_prefix('-')?
-                    .strip_suffix(SUFFIX)
-            })
-            .is_some_and(|middle| middle.len() == 16);
-        if !is_of_volume || kept.as_ref().is_some_and(|kept| kept.path == path) {
-            continue;
-        }
-        if let Ok(file) = File::open(&path) {
-            protect(&file, false);
-        }
-        if let Err(cause) = fs::remove_file(&path) {
-            tracing::warn!(path = %path.display(), %cause, "an old clone stays; it takes up space until it is removed");
+        let is_kept = kept.as_ref().is_some_and(|kept| kept.path == path);
+        if volume_of(&path) == Some(volume) && !is_kept {
+            remove(&path);
         }
     }
     if kept.is_none() {
         // Fails, as it should, while clones of other volumes are in it.
         let _ = fs::remove_dir(folder_of(volume_path));
+    }
+}
+
+/// Removes the clones in the folder of `volumes_folder` that belong to volumes which are gone: nobody asks for those any more, and
+/// they would keep the space of the deleted disk.
+pub fn forget_gone(volumes_folder: &Path, is_known: impl Fn(&str) -> bool) {
+    let Ok(entries) = fs::read_dir(volumes_folder.join(FOLDER)) else {
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if volume_of(&path).is_some_and(|volume| !is_known(volume)) {
+            remove(&path);
+        }
+    }
+}
+
+/// The volume that a clone is of, by its name; None: it is no clone.
+fn volume_of(path: &Path) -> Option<&str> {
+    let (volume, random) = path
+        .file_name()?
+        .to_str()?
+        .strip_suffix(SUFFIX)?
+        .rsplit_once('-')?;
+    (random.len() == RANDOM_DIGITS).then_some(volume)
+}
+
+fn remove(path: &Path) {
+    if let Ok(file) = File::open(path) {
+        protect(&file, false);
+    }
+    if let Err(cause) = fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %cause, "an old clone stays; it takes up space until it is removed");
     }
 }
 

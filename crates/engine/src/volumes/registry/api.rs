@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use snapkeep_drivers::volume::{VolumeError, forget, probe};
+use snapkeep_drivers::volume::{VolumeError, forget, forget_gone, probe};
 
 use super::build::{Parts, build, declared, name_of, resolve, resource_row};
 use super::found::{find_instances, find_volumes};
@@ -52,12 +52,14 @@ impl Inner {
                         find_instances(folder).map_err(|error| unreadable(folder, error))?;
                     instances.extend(found);
                 }
-                Ok(build(&Parts {
+                let (known, new_rows) = build(&Parts {
                     config,
                     rows: &rows,
                     volumes: &volumes,
                     instances: &instances,
-                }))
+                });
+                forget_gone(&config.folder, |volume| known.volumes.contains_key(volume));
+                Ok((known, new_rows))
             })
             .await?;
         for row in &new_rows {

@@ -47,7 +47,13 @@ pub(super) fn find_volumes(folder: &Path) -> io::Result<Vec<FoundVolume>> {
         if stem.is_empty() || !is_image {
             continue;
         }
-        let format = match is_qcow2(&path) {
+        // A guest that writes the header of an image to its raw disk must not make us read the files that this names.
+        let content = if ending.eq_ignore_ascii_case("raw") {
+            Ok(false)
+        } else {
+            is_qcow2(&path)
+        };
+        let format = match content {
             Ok(true) => VolumeFormat::Qcow2,
             Ok(false) => VolumeFormat::Raw,
             Err(error) => {
@@ -141,11 +147,12 @@ mod tests {
     use crate::model::HostSpec;
 
     #[test]
-    fn images_are_known_by_their_content_and_other_files_left_alone() {
+    fn images_are_known_by_their_content_unless_named_raw_and_other_files_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let write =
             |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).unwrap();
-        write("web.raw", b"QFI\xfb and more");
+        write("web.img", b"QFI\xfb and more");
+        write("guest.raw", b"QFI\xfb and more");
         write("db.img", &[0; 512]);
         write("plain", b"");
         write(".web.raw.tmp", b"");
@@ -160,6 +167,7 @@ mod tests {
             names,
             [
                 ("db", VolumeFormat::Raw),
+                ("guest", VolumeFormat::Raw),
                 ("plain", VolumeFormat::Raw),
                 ("web", VolumeFormat::Qcow2)
             ]

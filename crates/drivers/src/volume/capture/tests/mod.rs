@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{DiskCapture, DiskRequest, GroupCapture, capture, forget};
+use super::{DiskCapture, DiskRequest, GroupCapture, capture, forget, forget_gone};
 use crate::volume::host::{HostContext, HostControl, HostSpec};
 use crate::volume::{DiskSource, DiskToken, VolumeError, VolumeFormat};
 

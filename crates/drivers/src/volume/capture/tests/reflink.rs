@@ -227,3 +227,20 @@ fn unwritten_and_compressed_extents_are_judged_by_what_they_mean() {
             .all(|extent| extent.zero)
     );
 }
+
+#[test]
+fn the_clones_of_a_deleted_disk_go_and_those_of_others_stay() {
+    let Some(mounted) = Mounted::new("xfs", 512) else {
+        return;
+    };
+    let path = raw_disk(&mounted.path());
+    let bench = Bench::at(VolumeFormat::Raw, &path);
+    bench.token("s1").unwrap();
+    let folder = mounted.path().join(".snapkeep");
+    fs::write(folder.join("notes.txt"), "somebody else's").unwrap();
+    let left = || fs::read_dir(&folder).unwrap().count();
+    forget_gone(&mounted.path(), |volume| volume == "vol-abc1234");
+    assert_eq!(left(), 2);
+    forget_gone(&mounted.path(), |_| false);
+    assert_eq!(left(), 1);
+}
