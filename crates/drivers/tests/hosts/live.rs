@@ -6,25 +6,23 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 
 use serde_json::{Value, json};
-use snapkeep_drivers::volume::host::{
-    HostCapture, HostContext, HostControl, HostSpec, recover_freezes,
-};
+use snapkeep_drivers::volume::host::{HostCapture, HostContext, HostControl, HostSpec};
 use snapkeep_drivers::volume::{
     ChangeSource, Consistency, DiskCapture, DiskRequest, DiskToken, GroupCapture, RangeSet, capture,
 };
 
-use crate::daemon::{Daemon, MIB, create, has, run, source};
+use crate::daemon::{Daemon, MIB, create, has, source};
 
-const TOOLS: [&str; 3] = ["qemu-storage-daemon", "qemu-img", "qemu-io"];
+pub const TOOLS: [&str; 3] = ["qemu-storage-daemon", "qemu-img", "qemu-io"];
 
-fn request(folder: &Path, disk: &str, token: Option<DiskToken>) -> DiskRequest {
+pub fn request(folder: &Path, disk: &str, token: Option<DiskToken>) -> DiskRequest {
     DiskRequest {
         source: source(folder, disk),
         token,
     }
 }
 
-fn taken(
+pub fn taken(
     host: &dyn HostControl,
     requests: &[DiskRequest],
     state: &Path,
@@ -35,31 +33,31 @@ fn taken(
     }
 }
 
-fn one(host: &dyn HostControl, request: DiskRequest, state: &Path) -> Box<dyn DiskCapture> {
+pub fn one(host: &dyn HostControl, request: DiskRequest, state: &Path) -> Box<dyn DiskCapture> {
     taken(host, &[request], state).remove(0)
 }
 
-fn unavailable(host: &dyn HostControl, requests: &[DiskRequest], state: &Path) -> String {
+pub fn unavailable(host: &dyn HostControl, requests: &[DiskRequest], state: &Path) -> String {
     match host.capture_disks(requests, state).unwrap() {
         HostCapture::Taken(_) => panic!("captured"),
         HostCapture::Unavailable { reason } => reason,
     }
 }
 
-fn byte(disk: &dyn DiskCapture, offset: u64) -> u8 {
+pub fn byte(disk: &dyn DiskCapture, offset: u64) -> u8 {
     let mut buffer = [0xEE; 4096];
     disk.read_at(offset, &mut buffer).unwrap();
     assert!(buffer.iter().all(|byte| *byte == buffer[0]));
     buffer[0]
 }
 
-fn dirty(disk: &dyn DiskCapture) -> RangeSet {
+pub fn dirty(disk: &dyn DiskCapture) -> RangeSet {
     let changes = disk.changes();
     assert_eq!(changes.source, ChangeSource::Bitmap, "{:?}", changes.reason);
     changes.ranges.clone().unwrap()
 }
 
-fn reason(disk: &dyn DiskCapture) -> String {
+pub fn reason(disk: &dyn DiskCapture) -> String {
     let changes = disk.changes();
     assert_eq!(
         (changes.source, &changes.ranges),
@@ -68,7 +66,7 @@ fn reason(disk: &dyn DiskCapture) -> String {
     changes.reason.clone().unwrap()
 }
 
-fn records(state: &Path) -> usize {
+pub fn records(state: &Path) -> usize {
     std::fs::read_dir(state.join("hosts")).unwrap().count()
 }
 
@@ -151,6 +149,31 @@ fn a_chain_of_captures(daemon: &Daemon, disk: &str) {
     );
 }
 
+/// A guest agent that does what it is told; the commands it was given.
+fn agent(socket: &Path) -> std::sync::mpsc::Receiver<String> {
+    let listener = UnixListener::bind(socket).unwrap();
+    let (tell, heard) = channel();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            for line in BufReader::new(client.try_clone().unwrap()).split(b'\n') {
+                let Ok(line) = line else { break };
+                let text: Vec<u8> = line.into_iter().filter(|byte| *byte != 0xFF).collect();
+                let request: Value = serde_json::from_slice(&text).unwrap();
+                let answer = match request["arguments"]["id"].as_u64() {
+                    Some(id) => json!(id),
+                    None => {
+                        let _ = tell.send(request["execute"].as_str().unwrap().to_owned());
+                        json!(2)
+                    }
+                };
+                writeln!(&client, "{}", json!({"return": answer})).unwrap();
+            }
+        }
+    });
+    heard
+}
+
 #[test]
 fn a_storage_daemon_is_captured_live_with_what_changed() {
     if !has(&TOOLS) {
@@ -212,255 +235,6 @@ fn disks_are_captured_at_one_moment_and_settled_one_by_one() {
     assert!(daemon.bitmaps("d0").is_empty());
     let b = one(host.as_ref(), request(folder, "b.raw", Some(token)), &state);
     assert_eq!(dirty(b.as_ref()).iter().next(), Some(0..MIB));
-}
-
-#[test]
-fn a_bitmap_survives_a_clean_end_and_not_a_kill() {
-    if !has(&TOOLS) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    create(folder, "a.qcow2", 16);
-    let state = folder.join("state");
-    let daemon = Daemon::storage(folder, &["a.qcow2"]);
-    let capture = one(
-        daemon.host().as_ref(),
-        request(folder, "a.qcow2", None),
-        &state,
-    );
-    let token = capture.settle(Some("s1")).unwrap().unwrap();
-    daemon.io(0, "write -P 5 1M 64k");
-    daemon.host().stop().unwrap();
-
-    let daemon = Daemon::storage(folder, &["a.qcow2"]);
-    daemon.io(0, "write -P 6 3M 64k");
-    let capture = one(
-        daemon.host().as_ref(),
-        request(folder, "a.qcow2", Some(token)),
-        &state,
-    );
-    let expected: RangeSet = [MIB..MIB + 65_536, 3 * MIB..3 * MIB + 65_536]
-        .into_iter()
-        .collect();
-    assert_eq!(dirty(capture.as_ref()), expected);
-    let token = capture.settle(Some("s2")).unwrap().unwrap();
-    daemon.host().stop().unwrap();
-    // Opened and not closed: what is stored is not the truth any more.
-    let mut daemon = Daemon::storage(folder, &["a.qcow2"]);
-    daemon.kill();
-
-    let daemon = Daemon::storage(folder, &["a.qcow2"]);
-    let capture = one(
-        daemon.host().as_ref(),
-        request(folder, "a.qcow2", Some(token)),
-        &state,
-    );
-    assert!(
-        reason(capture.as_ref()).contains("inconsistent"),
-        "{}",
-        reason(capture.as_ref())
-    );
-    // With the next success the broken one goes.
-    capture.settle(Some("s3")).unwrap().unwrap();
-    assert_eq!(daemon.bitmaps("d0").len(), 1);
-    daemon.host().stop().unwrap();
-    let checked = run(
-        "qemu-img",
-        &["check", &folder.join("a.qcow2").display().to_string()],
-    );
-    assert!(checked.contains("No errors"), "{checked}");
-}
-
-#[test]
-fn a_raw_disk_whose_process_ended_is_read_whole_and_says_why() {
-    if !has(&TOOLS) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    create(folder, "a.raw", 16);
-    let state = folder.join("state");
-    let daemon = Daemon::storage(folder, &["a.raw"]);
-    let capture = one(
-        daemon.host().as_ref(),
-        request(folder, "a.raw", None),
-        &state,
-    );
-    let token = capture.settle(Some("s1")).unwrap().unwrap();
-    daemon.host().stop().unwrap();
-    drop(daemon);
-    let daemon = Daemon::storage(folder, &["a.raw"]);
-    let capture = one(
-        daemon.host().as_ref(),
-        request(folder, "a.raw", Some(token)),
-        &state,
-    );
-    assert!(reason(capture.as_ref()).contains("cannot keep bitmaps"));
-}
-
-#[test]
-fn what_a_crash_of_ours_left_is_taken_down_at_start() {
-    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
-        return;
-    }
-    for is_whole in [false, true] {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        create(folder, "a.qcow2", 16);
-        let state = folder.join("state");
-        let daemon = if is_whole {
-            Daemon::machine(folder, &["a.qcow2"])
-        } else {
-            Daemon::storage(folder, &["a.qcow2"])
-        };
-        let host = daemon.host();
-        let before = daemon.nodes();
-        let capture = one(host.as_ref(), request(folder, "a.qcow2", None), &state);
-        let token = capture.settle(Some("s1")).unwrap().unwrap();
-        daemon.io(0, "write -P 5 1M 64k");
-        let capture = one(
-            host.as_ref(),
-            request(folder, "a.qcow2", Some(token.clone())),
-            &state,
-        );
-        daemon.io(0, "write -P 6 3M 64k");
-        // While it lives, recovery leaves it alone.
-        assert!(recover_freezes(&state).unwrap().is_empty());
-        // A crash: the record stays without its lock, and nobody takes anything down.
-        let record = std::fs::read_dir(state.join("hosts"))
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
-        let copy = folder.join("copy");
-        std::fs::create_dir_all(copy.join("hosts")).unwrap();
-        std::fs::copy(
-            &record,
-            copy.join("hosts").join(record.file_name().unwrap()),
-        )
-        .unwrap();
-        std::mem::forget(capture);
-        let recovered = recover_freezes(&copy).unwrap();
-        assert_eq!(recovered.len(), 1);
-        recovered[0].result.as_ref().unwrap();
-        assert_eq!(daemon.nodes(), before);
-        assert!(
-            std::fs::read_dir(state.join("scratch"))
-                .unwrap()
-                .next()
-                .is_none()
-        );
-
-        let capture = one(
-            host.as_ref(),
-            request(folder, "a.qcow2", Some(token)),
-            &state,
-        );
-        let expected: RangeSet = [MIB..MIB + 65_536, 3 * MIB..3 * MIB + 65_536]
-            .into_iter()
-            .collect();
-        assert_eq!(dirty(capture.as_ref()), expected);
-    }
-}
-
-#[test]
-fn a_full_scratch_folder_breaks_the_capture_and_not_the_machine() {
-    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    create(folder, "a.raw", 16);
-    let daemon = Daemon::machine(folder, &["a.raw"]);
-    daemon.io(0, "write -P 1 0 4M");
-    let state = folder.join("state");
-    let capture = one(
-        daemon.host().as_ref(),
-        request(folder, "a.raw", None),
-        &state,
-    );
-    // A scratch file that takes no writes stands for a disk that is full. Only root can make one; for others there is nothing to test.
-    let scratch = std::fs::read_dir(state.join("scratch"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "scratch")
-        })
-        .unwrap();
-    run("chattr", &["+i", &scratch.display().to_string()]);
-    let said = daemon.io(0, "write -P 2 0 64k");
-    run("chattr", &["-i", &scratch.display().to_string()]);
-    assert!(said.contains("wrote 65536/65536"), "{said}");
-    let mut buffer = [0; 4096];
-    let outcome = capture.read_at(0, &mut buffer);
-    assert!(outcome.is_err() || buffer == [1; 4096], "a torn read");
-    drop(capture);
-    assert!(daemon.io(0, "read -P 2 0 64k").contains("read 65536/65536"));
-}
-
-#[test]
-fn what_cannot_be_captured_says_why_and_leaves_nothing() {
-    if !has(&TOOLS) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    create(folder, "a.qcow2", 16);
-    create(folder, "other.qcow2", 16);
-    let state = folder.join("state");
-    let daemon = Daemon::storage(folder, &["a.qcow2"]);
-    let before = daemon.nodes();
-    let host = daemon.host();
-    let unknown = [
-        request(folder, "a.qcow2", None),
-        request(folder, "other.qcow2", None),
-    ];
-    let text = unavailable(host.as_ref(), &unknown, &state);
-    assert!(
-        text.contains("no disk on") && text.contains("other.qcow2"),
-        "{text}"
-    );
-    // The moment fails for the second disk: the same one again.
-    let twice = [
-        request(folder, "a.qcow2", None),
-        request(folder, "a.qcow2", None),
-    ];
-    let text = unavailable(host.as_ref(), &twice, &state);
-    assert!(text.contains("transaction"), "{text}");
-    assert_eq!(daemon.nodes(), before);
-    assert!(daemon.bitmaps("d0").is_empty());
-    assert_eq!(records(&state), 0);
-    daemon.host().stop().unwrap();
-    let text = unavailable(host.as_ref(), &unknown[..1], &state);
-    assert!(text.contains("nothing runs"), "{text}");
-}
-
-/// A guest agent that does what it is told; the commands it was given.
-fn agent(socket: &Path) -> std::sync::mpsc::Receiver<String> {
-    let listener = UnixListener::bind(socket).unwrap();
-    let (tell, heard) = channel();
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let client = client.unwrap();
-            for line in BufReader::new(client.try_clone().unwrap()).split(b'\n') {
-                let Ok(line) = line else { break };
-                let text: Vec<u8> = line.into_iter().filter(|byte| *byte != 0xFF).collect();
-                let request: Value = serde_json::from_slice(&text).unwrap();
-                let answer = match request["arguments"]["id"].as_u64() {
-                    Some(id) => json!(id),
-                    None => {
-                        let _ = tell.send(request["execute"].as_str().unwrap().to_owned());
-                        json!(2)
-                    }
-                };
-                writeln!(&client, "{}", json!({"return": answer})).unwrap();
-            }
-        }
-    });
-    heard
 }
 
 #[test]
@@ -627,55 +401,4 @@ fn the_bitmaps_of_a_machine_and_of_its_closed_image_are_the_same() {
     assert_eq!(dirty(live.as_ref()), ranges(&[3]));
     live.settle(Some("s3")).unwrap().unwrap();
     assert_eq!(daemon.bitmaps("d0").len(), 1);
-}
-
-#[test]
-fn a_bitmap_is_trusted_only_over_the_images_that_it_started_over() {
-    if !has(&TOOLS) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    create(folder, "base.qcow2", 16);
-    let base = folder.join("base.qcow2").display().to_string();
-    let top = folder.join("a.qcow2").display().to_string();
-    run(
-        "qemu-img",
-        &[
-            "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &base, &top,
-        ],
-    );
-    let state = folder.join("state");
-    let take = |daemon: &Daemon, token: Option<DiskToken>| {
-        one(
-            daemon.host().as_ref(),
-            request(folder, "a.qcow2", token),
-            &state,
-        )
-    };
-    let daemon = Daemon::storage(folder, &["a.qcow2"]);
-    let token = take(&daemon, None).settle(Some("s1")).unwrap().unwrap();
-    let token = take(&daemon, Some(token))
-        .settle(Some("s2"))
-        .unwrap()
-        .unwrap();
-    daemon.io(0, "write -P 5 1M 64k");
-    daemon.host().stop().unwrap();
-
-    let daemon = Daemon::storage(folder, &["a.qcow2"]);
-    let again = take(&daemon, Some(token.clone()));
-    assert_eq!(
-        dirty(again.as_ref()),
-        std::iter::once(MIB..MIB + 65_536).collect()
-    );
-    drop(again);
-    daemon.host().stop().unwrap();
-    run(
-        "qemu-io",
-        &["-f", "qcow2", "-c", "write -P 6 8M 64k", &base],
-    );
-    let daemon = Daemon::storage(folder, &["a.qcow2"]);
-    let doubtful = take(&daemon, Some(token));
-    assert!(reason(doubtful.as_ref()).contains("under it changed"));
-    assert_eq!(byte(doubtful.as_ref(), 8 * MIB), 6);
 }

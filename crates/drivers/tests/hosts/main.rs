@@ -6,3 +6,4 @@ mod daemon;
 mod host;
 mod libvirt;
 mod live;
+mod trouble;

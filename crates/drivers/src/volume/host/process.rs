@@ -65,7 +65,8 @@ pub struct Program<'a> {
     pub kept_bytes: usize,
 }
 
-/// Runs a program to its end; see [`Program::run`]. Keeps the last 16 KiB of each output.
+/// Runs a program to its end: without a shell, in a process group of its own, ended with all that it started after `timeout`. Keeps the
+/// last 16 KiB of each output. An exit status other than 0 is no error here.
 pub fn run_program(
     argv: &[String],
     variables: &[(&str, String)],
