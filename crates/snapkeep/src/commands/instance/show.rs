@@ -40,7 +40,7 @@ pub fn instance(found: &Instance) -> String {
     if !found.description.is_empty() {
         lines.push(format!("about     {}", found.description));
     }
-    lines.push(format!("known     {}", origin(found.origin)));
+    lines.push(format!("known     {}", origin(found.origin, "instances")));
     lines.push(format!("volumes   {}", found.volumes.join(", ")));
     lines.push(format!("driver    {}", driver(found)));
     let settings = found.host.as_object().into_iter().flatten();

@@ -16,12 +16,12 @@ fn format_word(format: VolumeFormat) -> &'static str {
     }
 }
 
-/// How something came to be known.
-pub fn origin(origin: Origin) -> &'static str {
+/// How one of `these` came to be known.
+pub fn origin(origin: Origin, these: &str) -> String {
     match origin {
-        Origin::Found => "found in the volumes folder",
-        Origin::Added => "added",
-        Origin::Configured => "configured",
+        Origin::Found => format!("found in the folder of {these}"),
+        Origin::Added => "added".to_owned(),
+        Origin::Configured => "configured".to_owned(),
     }
 }
 
@@ -81,7 +81,7 @@ pub fn volume(found: &Volume) -> String {
         format!("name      {}", found.name),
         format!("disk      {}", kind_and_size(found)),
         format!("location  {}", found.location),
-        format!("known     {}", origin(found.origin)),
+        format!("known     {}", origin(found.origin, "volumes")),
         format!("status    {}", status_of_volume(found)),
     ];
     if let Some(instance) = &found.instance {
