@@ -6,7 +6,7 @@
 use http::HeaderMap;
 
 use super::canonical::{
-    Signed, WINDOW_MS, field, header_lines, hmac_hex, is_same, query, sha256_hex, signed_headers,
+    Signed, header_lines, hmac_hex, is_same, query, sha256_hex, signed_headers,
 };
 
 /// The scheme's name in `Authorization`.
@@ -14,64 +14,35 @@ pub const SCHEME: &str = "ACS3-HMAC-SHA256";
 const CONTENT_HASH: &str = "x-acs-content-sha256";
 const DATE: &str = "x-acs-date";
 
-/// A signature as it was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature<'a> {
-    /// The access key.
-    pub access_key: &'a str,
-    names: &'a str,
-    signature: &'a str,
+/// When the request says it was made, ms since 1970.
+pub(super) fn date_ms(headers: &HeaderMap) -> Option<i64> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    let at: jiff::Timestamp = date.parse().ok()?;
+    Some(at.as_millisecond())
 }
 
-/// Reads what follows the name of the scheme.
-pub fn parse(text: &str) -> Option<Signature<'_>> {
-    Some(Signature {
-        access_key: field(text, "Credential")?,
-        names: field(text, "SignedHeaders")?,
-        signature: field(text, "Signature")?,
-    })
-}
-
-impl Signature<'_> {
-    /// Whether the request's date lies within 15 minutes of now.
-    pub fn is_fresh(&self, headers: &HeaderMap, now_ms: i64) -> bool {
-        headers
-            .get(DATE)
-            .and_then(|date| date.to_str().ok()?.parse::<jiff::Timestamp>().ok())
-            .is_some_and(|at| (now_ms - at.as_millisecond()).abs() <= WINDOW_MS)
+/// The signature that `secret` makes of a request, covering these headers; none when it covers too little, or another body.
+pub(super) fn expected(names: &str, secret: &str, request: Signed<'_>) -> Option<String> {
+    let listed = signed_headers(names)?;
+    let covered = ["host", DATE, CONTENT_HASH];
+    if !covered.iter().all(|name| listed.contains(name)) {
+        return None;
     }
-
-    /// Whether `secret` made this signature of this request, and the body is the one it speaks of.
-    pub fn is_by(&self, secret: &str, request: Signed<'_>) -> bool {
-        self.expected(secret, request)
-            .is_some_and(|expected| is_same(&expected, &self.signature.to_ascii_lowercase()))
+    let hash = request.headers.get(CONTENT_HASH)?.to_str().ok()?;
+    if !is_same(&sha256_hex(request.body), &hash.to_ascii_lowercase()) {
+        return None;
     }
-
-    fn expected(&self, secret: &str, request: Signed<'_>) -> Option<String> {
-        let names = signed_headers(self.names)?;
-        if !["host", DATE, CONTENT_HASH]
-            .iter()
-            .all(|name| names.contains(name))
-        {
-            return None;
-        }
-        let hash = request.headers.get(CONTENT_HASH)?.to_str().ok()?;
-        if !is_same(&sha256_hex(request.body), &hash.to_ascii_lowercase()) {
-            return None;
-        }
-        let canonical = format!(
-            "{}\n{}\n{}\n{}\n{}\n{hash}",
-            request.method,
-            request.uri.path(),
-            query(request.uri),
-            header_lines(request, &names)?,
-            self.names
-        );
-        hmac_hex(
-            secret,
-            &format!("{SCHEME}\n{}", sha256_hex(canonical.as_bytes())),
-        )
-    }
+    let canonical = format!(
+        "{}\n{}\n{}\n{}\n{names}\n{hash}",
+        request.method,
+        request.uri.path(),
+        query(request.uri),
+        header_lines(request, &listed)?,
+    );
+    hmac_hex(
+        secret,
+        &format!("{SCHEME}\n{}", sha256_hex(canonical.as_bytes())),
+    )
 }
 
 #[cfg(test)]
@@ -79,6 +50,7 @@ mod tests {
     use http::{Method, Uri};
     use proptest::prelude::*;
 
+    use super::super::signature::{Scheme, Signature};
     use super::*;
 
     const NAMES: &str = "host;x-acs-action;x-acs-content-sha256;x-acs-date";
@@ -116,7 +88,7 @@ mod tests {
             "Credential=AK,SignedHeaders={NAMES},Signature={}",
             by_hand("secret", "{}")
         );
-        let signature = parse(&text).unwrap();
+        let signature = Signature::parse(Scheme::Acs3, &text).unwrap();
         assert_eq!(signature.access_key, "AK");
         let (uri, headers) = request_parts("{}");
         let is_by = |secret: &str, body: &str, uri: &Uri, headers: &HeaderMap| {
@@ -146,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_signature_is_good_for_fifteen_minutes() {
-        let signature = parse("Credential=AK,SignedHeaders=host,Signature=0").unwrap();
+        let text = "Credential=AK,SignedHeaders=host,Signature=0";
+        let signature = Signature::parse(Scheme::Acs3, text).unwrap();
         let (_, headers) = request_parts("");
         let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
         assert!(signature.is_fresh(&headers, at("2026-11-21T06:22:25Z")));
@@ -157,7 +130,7 @@ mod tests {
     proptest! {
         #[test]
         fn parsing_never_panics(text in ".{0,80}") {
-            let _ = parse(&text);
+            let _ = Signature::parse(Scheme::Acs3, &text);
         }
     }
 }

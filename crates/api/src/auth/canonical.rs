@@ -6,8 +6,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// How far a client's clock may be off, ms.
-pub(super) const WINDOW_MS: i64 = 15 * 60 * 1000;
 /// Most headers that a signature may cover.
 pub(super) const MAX_SIGNED_HEADERS: usize = 100;
 

@@ -111,7 +111,7 @@ impl Gate {
         let is_open = dialect::is_open(&method, &path);
         let is_signed = presented(dialect, request.headers())
             .iter()
-            .any(|way| matches!(way, Presented::SdkHmac(_) | Presented::Acs3(_)));
+            .any(|way| matches!(way, Presented::Signature(_)));
         let (head, body) = request.into_parts();
         let (body, bytes) = match is_signed {
             false => (body, bytes::Bytes::new()),
@@ -183,37 +183,15 @@ impl Gate {
                 .token(token, address)
                 .map(|principal| (principal, Method::Token))
                 .map_err(|refused| reason_of(refused, None)),
-            Presented::SdkHmac(signature) => {
-                let is_fresh = signature.is_fresh(request.headers, now_ms);
-                credentials
-                    .access_key(signature.access_key, address, |secret| {
-                        signature.is_by(secret, request)
-                    })
-                    .map(|principal| (principal, Method::Signature))
-                    .map_err(|refused| reason_of(refused, None))
-                    .and_then(|found| {
-                        if is_fresh {
-                            Ok(found)
-                        } else {
-                            Err(Reason::Stale)
-                        }
-                    })
-            }
-            Presented::Acs3(signature) => {
-                let is_fresh = signature.is_fresh(request.headers, now_ms);
-                credentials
-                    .access_key(signature.access_key, address, |secret| {
-                        signature.is_by(secret, request)
-                    })
-                    .map(|principal| (principal, Method::Signature))
-                    .map_err(|refused| reason_of(refused, None))
-                    .and_then(|found| {
-                        if is_fresh {
-                            Ok(found)
-                        } else {
-                            Err(Reason::Stale)
-                        }
-                    })
+            Presented::Signature(signature) => {
+                let is_by = |secret: &str| signature.is_by(secret, request);
+                let principal = credentials
+                    .access_key(signature.access_key, address, is_by)
+                    .map_err(|refused| reason_of(refused, None))?;
+                match signature.is_fresh(request.headers, now_ms) {
+                    true => Ok((principal, Method::Signature)),
+                    false => Err(Reason::Stale),
+                }
             }
             Presented::Unreadable => Err(Reason::Wrong(None)),
         }
@@ -302,8 +280,7 @@ fn reason_of(refused: Refused, user: Option<&str>) -> Reason {
 fn claimed(way: &Presented<'_>) -> String {
     let name = match way {
         Presented::Basic(pair) | Presented::ApiKey(pair) => pair.id(),
-        Presented::SdkHmac(signature) => signature.access_key,
-        Presented::Acs3(signature) => signature.access_key,
+        Presented::Signature(signature) => signature.access_key,
         Presented::Token(_) | Presented::Unreadable => "",
     };
     name.chars().filter(|c| !c.is_control()).take(128).collect()

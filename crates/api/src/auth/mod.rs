@@ -11,18 +11,19 @@
 //! refuses instead of being open. Tests and offline commands use [`without_credentials`].
 //!
 //! * `dialect`: which paths belong to whom, and which are open to everybody.
-//! * `scheme`: what a request presents. [`sdk_hmac`], [`acs3`], `canonical`: signatures.
+//! * `scheme`: what a request presents. `signature`: a signed request; `sdk_hmac`, `acs3`, `canonical`: how the clouds sign.
 //! * `challenge`: 401 and 429 in the words of each dialect.
 //! * `trail`: what a request did, for the audit log.
 
-pub mod acs3;
+mod acs3;
 mod caller;
 mod canonical;
 mod challenge;
 mod dialect;
 mod layer;
 mod scheme;
-pub mod sdk_hmac;
+mod sdk_hmac;
+mod signature;
 mod trail;
 
 pub use caller::{Action, Caller, Denied, Method, Need, PeerAddress, Shortfall};

@@ -6,6 +6,7 @@ use http::{HeaderMap, header};
 use zeroize::Zeroizing;
 
 use super::dialect::Dialect;
+use super::signature::{Scheme, Signature};
 use super::{acs3, sdk_hmac};
 
 /// Longest header that is looked at, bytes.
@@ -22,10 +23,8 @@ pub(super) enum Presented<'a> {
     ApiKey(Pair),
     /// A token that the server issued.
     Token(&'a str),
-    /// Huawei's signature.
-    SdkHmac(sdk_hmac::Signature<'a>),
-    /// Alibaba's.
-    Acs3(acs3::Signature<'a>),
+    /// A signature of the request.
+    Signature(Signature<'a>),
     /// Something that cannot be read, or is not taken here.
     Unreadable,
 }
@@ -100,10 +99,10 @@ fn read(dialect: Dialect, text: &str) -> Option<Presented<'_>> {
         "apikey" => Pair::decode(rest).map(Presented::ApiKey),
         "bearer" => Some(bearer(rest)),
         _ if scheme == sdk_hmac::SCHEME && dialect == Dialect::Huawei => {
-            sdk_hmac::parse(rest).map(Presented::SdkHmac)
+            Signature::parse(Scheme::SdkHmac, rest).map(Presented::Signature)
         }
         _ if scheme == acs3::SCHEME && dialect == Dialect::Alibaba => {
-            acs3::parse(rest).map(Presented::Acs3)
+            Signature::parse(Scheme::Acs3, rest).map(Presented::Signature)
         }
         _ => None,
     }
@@ -187,9 +186,15 @@ mod tests {
             Dialect::Huawei,
             &[("authorization", huawei), ("x-auth-token", "t")],
         );
-        assert!(text.starts_with("[Token(\"t\"), SdkHmac("), "{text}");
+        assert!(
+            text.starts_with("[Token(\"t\"), Signature(Signature { scheme: SdkHmac"),
+            "{text}"
+        );
         let alibaba = "ACS3-HMAC-SHA256 Credential=AK,SignedHeaders=host,Signature=00";
-        assert!(shown(Dialect::Alibaba, &[("authorization", alibaba)]).starts_with("[Acs3("));
+        assert!(
+            shown(Dialect::Alibaba, &[("authorization", alibaba)])
+                .starts_with("[Signature(Signature { scheme: Acs3")
+        );
         assert_eq!(
             shown(
                 Dialect::Weaviate,

@@ -10,8 +10,7 @@
 use http::HeaderMap;
 
 use super::canonical::{
-    Signed, WINDOW_MS, decode, encode, field, header_lines, hmac_hex, is_same, query, sha256_hex,
-    signed_headers,
+    Signed, decode, encode, header_lines, hmac_hex, is_same, query, sha256_hex, signed_headers,
 };
 
 /// The scheme's name in `Authorization`.
@@ -21,59 +20,33 @@ const CONTENT_HASH: &str = "x-sdk-content-sha256";
 /// Value of [`CONTENT_HASH`] for a body that is not covered.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
-/// A signature as it was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature<'a> {
-    /// The access key.
-    pub access_key: &'a str,
-    names: &'a str,
-    signature: &'a str,
+/// When the request says it was made, ms since 1970.
+pub(super) fn date_ms(headers: &HeaderMap) -> Option<i64> {
+    date(headers).map(|(_, at_ms)| at_ms)
 }
 
-/// Reads what follows the name of the scheme.
-pub fn parse(text: &str) -> Option<Signature<'_>> {
-    Some(Signature {
-        access_key: field(text, "Access")?,
-        names: field(text, "SignedHeaders")?,
-        signature: field(text, "Signature")?,
-    })
+/// The signature that `secret` makes of a request, covering these headers; none when it covers too little, or another body.
+pub(super) fn expected(names: &str, secret: &str, request: Signed<'_>) -> Option<String> {
+    let (date, _) = date(request.headers)?;
+    let canonical = canonical(names, request)?;
+    let to_sign = format!("{SCHEME}\n{date}\n{}", sha256_hex(canonical.as_bytes()));
+    hmac_hex(secret, &to_sign)
 }
 
-impl Signature<'_> {
-    /// Whether the request is as fresh as it has to be: its date lies within 15 minutes of now.
-    pub fn is_fresh(&self, headers: &HeaderMap, now_ms: i64) -> bool {
-        date(headers).is_some_and(|(_, at_ms)| (now_ms - at_ms).abs() <= WINDOW_MS)
+fn canonical(names: &str, request: Signed<'_>) -> Option<String> {
+    let listed = signed_headers(names)?;
+    // A signature that does not cover when and where it is for could be used at any time and place.
+    if !listed.contains(&"host") || !listed.contains(&"x-sdk-date") {
+        return None;
     }
-
-    /// Whether `secret` made this signature of this request, and the body is the one it speaks of.
-    pub fn is_by(&self, secret: &str, request: Signed<'_>) -> bool {
-        self.expected(secret, request)
-            .is_some_and(|expected| is_same(&expected, &self.signature.to_ascii_lowercase()))
-    }
-
-    fn expected(&self, secret: &str, request: Signed<'_>) -> Option<String> {
-        let (date, _) = date(request.headers)?;
-        let canonical = self.canonical(request)?;
-        let to_sign = format!("{SCHEME}\n{date}\n{}", sha256_hex(canonical.as_bytes()));
-        hmac_hex(secret, &to_sign)
-    }
-
-    fn canonical(&self, request: Signed<'_>) -> Option<String> {
-        let names = signed_headers(self.names)?;
-        // A signature that does not cover when and where it is for could be used at any time and place.
-        if !names.contains(&"host") || !names.contains(&"x-sdk-date") {
-            return None;
-        }
-        let headers = header_lines(request, &names)?;
-        Some(format!(
-            "{}\n{}\n{}\n{headers}\n{}\n{}",
-            request.method,
-            path(request.uri.path()),
-            query(request.uri),
-            self.names,
-            body_hash(request)?
-        ))
-    }
+    let headers = header_lines(request, &listed)?;
+    Some(format!(
+        "{}\n{}\n{}\n{headers}\n{names}\n{}",
+        request.method,
+        path(request.uri.path()),
+        query(request.uri),
+        body_hash(request)?
+    ))
 }
 
 fn body_hash(request: Signed<'_>) -> Option<String> {
@@ -111,6 +84,7 @@ mod tests {
     use http::{Method, Uri};
     use proptest::prelude::*;
 
+    use super::super::signature::{Scheme, Signature};
     use super::*;
 
     const SECRET: &str = "SKEXAMPLE000000000000000000000000000000";
@@ -153,13 +127,13 @@ mod tests {
             headers: &headers,
             body: BODY.as_bytes(),
         };
-        let signature = parse(AUTHORIZATION).unwrap();
+        let signature = Signature::parse(Scheme::SdkHmac, AUTHORIZATION).unwrap();
         assert_eq!(signature.access_key, "AKEXAMPLE0000000000");
         assert_eq!(
             sha256_hex(BODY.as_bytes()),
             "ad39fb39307440271279d681ef769e96816f5751515285e43cc11037fceebb0b"
         );
-        let canonical = signature.canonical(request).unwrap();
+        let canonical = canonical(signature.names, request).unwrap();
         assert_eq!(
             sha256_hex(canonical.as_bytes()),
             "e97e007c8eab75ee6994d2ccfb42197618e98ebb4bcce95c1d59aee2bfb234bb"
@@ -169,7 +143,7 @@ mod tests {
 
     #[test]
     fn whatever_is_changed_breaks_the_signature() {
-        let signature = parse(AUTHORIZATION).unwrap();
+        let signature = Signature::parse(Scheme::SdkHmac, AUTHORIZATION).unwrap();
         let is_by = |secret: &str, method: Method, uri: &Uri, headers: &HeaderMap, body: &str| {
             let request = Signed {
                 method: &method,
@@ -222,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_good_for_fifteen_minutes_before_and_after() {
-        let signature = parse(AUTHORIZATION).unwrap();
+        let signature = Signature::parse(Scheme::SdkHmac, AUTHORIZATION).unwrap();
         let headers = headers();
         for (now, expected) in [
             ("2026-11-21T06:07:25Z", true),
@@ -248,7 +222,8 @@ mod tests {
             headers: &headers,
             body: b"",
         };
-        assert_eq!(parse(&text).unwrap().canonical(request), None);
+        let signature = Signature::parse(Scheme::SdkHmac, &text).unwrap();
+        assert_eq!(canonical(signature.names, request), None);
     }
 
     #[test]
@@ -261,7 +236,7 @@ mod tests {
     proptest! {
         #[test]
         fn parsing_never_panics(text in ".{0,80}") {
-            let _ = parse(&text);
+            let _ = Signature::parse(Scheme::SdkHmac, &text);
         }
 
         #[test]

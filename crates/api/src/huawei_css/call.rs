@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::errors::{CssError, Fault, Language, json_response};
 use super::fields::Fields;
-use super::ids;
 use super::state::HuaweiState;
 use crate::auth::{Caller, Need};
 use crate::shared::path::{parameter, segments};
+use crate::shared::uuid::is_uuid;
 
 /// Largest body, bytes. The longest that the rules allow has some 30 KiB.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -163,7 +163,7 @@ impl Call {
         let known = &self.state.config.clusters;
         let id = id.to_ascii_lowercase();
         let is_ours = if known.is_empty() {
-            ids::is_uuid(&id)
+            is_uuid(&id)
         } else {
             known.contains(&id)
         };

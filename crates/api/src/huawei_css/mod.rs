@@ -24,9 +24,9 @@ mod setting;
 mod snapshots;
 mod state;
 
+pub use crate::shared::uuid::is_uuid;
 pub use config::{Datastore, HuaweiConfig};
 pub use errors::{CssError, Fault};
-pub use ids::is_uuid;
 pub use router::router;
 pub use rules::bucket as check_bucket;
 pub use state::HuaweiState;

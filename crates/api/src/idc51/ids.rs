@@ -4,34 +4,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use crate::shared::uuid;
+
 /// What ids of points begin with.
 const POINT_PREFIX: &str = "ss-";
 
 /// An id of a job as a UUID: the same sixteen bytes, so that [`engine_job_id`] finds the way back.
 pub fn job_uuid(engine_id: &str) -> String {
-    let bytes = URL_SAFE_NO_PAD.decode(engine_id).unwrap_or_default();
-    match <[u8; 16]>::try_from(bytes) {
-        Ok(bytes) => hyphenated(&bytes),
-        Err(_) => engine_id.to_owned(),
+    match uuid::bytes_of(engine_id) {
+        Some(bytes) => uuid::hyphenated(&bytes),
+        None => engine_id.to_owned(),
     }
 }
 
 /// The engine's id of a job; none if the text is no UUID.
-pub fn engine_job_id(uuid: &str) -> Option<String> {
-    let is_uuid = uuid.len() == 36
-        && uuid.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        });
-    if !is_uuid {
+pub fn engine_job_id(text: &str) -> Option<String> {
+    if !uuid::is_uuid(text) {
         return None;
     }
-    let digits = uuid.replace('-', "");
-    let mut bytes = [0_u8; 16];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(URL_SAFE_NO_PAD.encode(bytes))
+    let digits = text.replace('-', "");
+    let number = u128::from_str_radix(&digits, 16).ok()?;
+    Some(URL_SAFE_NO_PAD.encode(number.to_be_bytes()))
 }
 
 /// The id of the request that began a job: made of the job's own, so that it is the same whenever the job is shown.
@@ -39,12 +32,12 @@ pub fn request_uuid(engine_job_id: &str) -> String {
     let digest = Sha256::digest(format!("request of {engine_job_id}"));
     let mut bytes = [0_u8; 16];
     bytes.copy_from_slice(&digest[..16]);
-    versioned(bytes)
+    uuid::versioned(bytes)
 }
 
 /// An id that nothing has had before.
 pub fn new_uuid() -> String {
-    versioned(rand::random())
+    uuid::versioned(rand::random())
 }
 
 /// An id of a point as the engine writes it. The documentation writes both `ss-…` and `s-…`: what counts is what follows the prefix.
@@ -52,25 +45,6 @@ pub fn point_id(text: &str) -> String {
     let text = text.trim();
     let rest = text.split_once('-').map_or(text, |(_, rest)| rest);
     format!("{POINT_PREFIX}{rest}")
-}
-
-/// A UUID of version 4.
-fn versioned(mut bytes: [u8; 16]) -> String {
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    hyphenated(&bytes)
-}
-
-fn hyphenated(bytes: &[u8; 16]) -> String {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    parts.join("-")
 }
 
 #[cfg(test)]

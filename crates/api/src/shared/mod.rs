@@ -4,3 +4,4 @@ pub mod candidates;
 pub mod path;
 pub mod policies;
 pub mod units;
+pub mod uuid;
