@@ -61,6 +61,7 @@ SUITES = (
     Suite("crash", "kill -9 at random points of snapshot, restore, delete and prune, of backups of collections, and of snapshots and rollbacks of disks", 1200, ("binary", "restic")),
     Suite("conformance", "the same requests to a real OpenSearch and to Snapkeep, answers compared", 600, ("binary", "opensearch")),
     Suite("nbd", "disks of snapshots over NBD: nbdinfo, nbdcopy, qemu-img, booting, overlays, TLS, hostile clients; the client on the servers of others", 600, ("binary", "nbd-tools")),
+    Suite("volumes", "disks: ext4 and XFS images, how changes are found, live disks of QEMU, chains, rollbacks in place, disks in use", 600, ("binary", "restic", "disk-tools")),
     Suite("cli", "the program: commands, JSON output, exit codes, configuration errors, shutdown", 300, ("binary", "restic")),
     Suite("demo", "the round trip that `cargo run -- demo` shows a newcomer", 300, ("binary",)),
 )
@@ -114,8 +115,8 @@ def provide_weaviate_client() -> None:
         raise Unavailable(str(reason)) from reason
 
 
-def provide_nbd_tools() -> None:
-    packages = {"qemu-img": "qemu-utils", "qemu-io": "qemu-utils", "qemu-nbd": "qemu-utils", "nbdkit": "nbdkit", "nbdinfo": "libnbd-bin", "nbdcopy": "libnbd-bin"}
+def provide_programs(packages: dict[str, str]) -> None:
+    """Programs, by the packages that they come with."""
     missing = sorted({package for program, package in packages.items() if not shutil.which(program)})
     if not missing:
         return
@@ -127,7 +128,19 @@ def provide_nbd_tools() -> None:
     run_quietly(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "--no-remove", *missing], 300)
 
 
-PROVIDERS = {"binary": provide_binary, "nbd-tools": provide_nbd_tools, "restic": provide_restic, "opensearch": provide_opensearch, "weaviate-client": provide_weaviate_client}
+def provide_nbd_tools() -> None:
+    qemu = dict.fromkeys(["qemu-img", "qemu-io", "qemu-nbd"], "qemu-utils")
+    provide_programs(qemu | {"nbdkit": "nbdkit", "nbdinfo": "libnbd-bin", "nbdcopy": "libnbd-bin"})
+
+
+def provide_disk_tools() -> None:
+    """What makes and looks at disks. Loop devices and mounts are up to the tests: those that need them say why they are skipped."""
+    qemu = dict.fromkeys(["qemu-img", "qemu-io", "qemu-nbd"], "qemu-utils") | {"qemu-storage-daemon": "qemu-system-common"}
+    ext4 = dict.fromkeys(["mkfs.ext4", "debugfs", "e2fsck", "chattr"], "e2fsprogs")
+    provide_programs(qemu | ext4 | dict.fromkeys(["mkfs.xfs", "xfs_repair"], "xfsprogs"))
+
+
+PROVIDERS = {"binary": provide_binary, "disk-tools": provide_disk_tools, "nbd-tools": provide_nbd_tools, "restic": provide_restic, "opensearch": provide_opensearch, "weaviate-client": provide_weaviate_client}
 
 
 class Needs:
