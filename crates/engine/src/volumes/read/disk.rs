@@ -17,7 +17,7 @@ use crate::layout::{DISK_FILE, piece_directory};
 /// Tables of blobs that are kept for one disk, or for several that share them, bytes: those of 230 GiB of data in blocks of 256 KiB, or 900 GiB in blocks of 1 MiB.
 const TABLES_MAX_BYTES: u64 = 32 << 20;
 /// Plain blocks that are kept for a disk that is read by itself, bytes: some windows of reading ahead.
-pub const DISK_CACHE_BYTES: u64 = 64 << 20;
+pub const DISK_CACHE_BYTES: u64 = 48 << 20;
 
 /// What a disk is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
