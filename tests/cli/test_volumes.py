@@ -69,6 +69,7 @@ def test_files_in_the_folder_are_volumes_and_others_are_added(disks: Server) -> 
     assert added["id"].startswith("vol-") and added["origin"] == "added", added
     assert "data.raw" in run(disks, "volume", "ls")
     assert "by swapping files" in run(disks, "volume", "show", added["id"])
+    assert run(disks, "volume", "show", "data") == run(disks, "volume", "show", added["id"]), "a name does as well"
     assert "vol-nothing" in run(disks, "volume", "show", "vol-nothing", code=5)
     assert run(disks, "volume", "add", str(disks.folder / "nowhere.raw"), code=1)
     assert run(disks, "volume", "add", str(disks.folder / "data.raw"), "--name", "again", code=1)

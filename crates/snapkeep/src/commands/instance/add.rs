@@ -11,17 +11,18 @@ use crate::exit::{Exit, Failure};
 pub(super) const EXAMPLES: &str = "\
 Drivers:
   none      nothing is stopped or frozen [default]
-  hooks     programs of yours stop, start, freeze and thaw the host: --stop, --start, --freeze, --thaw, --status
-  qmp       a QEMU by its QMP socket: consistent snapshots of the running host, changes by dirty bitmaps
-  libvirt   a domain, through virsh
+  hooks     programs of yours: --stop with --start, --freeze with --thaw, --status
+  qmp       a QEMU by its QMP socket: consistent snapshots while it runs, changes by bitmaps
+  libvirt   a domain, through virsh: the same
 
-A hook is a program with an absolute path and its arguments, separated by spaces, or a JSON array of words;
-there is no shell. The freeze goes with a thaw, the stop with a start.
+A hook is a program with an absolute path and its arguments, separated by spaces, or a JSON array
+of words; there is no shell.
 
 Examples:
   snapkeep instance add web vol-abc1234
-  snapkeep instance add db vol-abc1234 vol-def5678 --stop '/usr/bin/systemctl stop db' --start '/usr/bin/systemctl start db'
-  snapkeep instance add live vol-abc1234 --qmp-socket /run/vm/live.qmp --guest-agent /run/vm/live.qga
+  snapkeep instance add db vol-abc1234 vol-def5678 --stop '/usr/bin/systemctl stop db' \\
+                           --start '/usr/bin/systemctl start db'
+  snapkeep instance add live disk --qmp-socket /run/live.qmp --guest-agent /run/live.qga
   snapkeep instance add mail vol-abc1234 --domain mail1";
 
 /// Arguments of `snapkeep instance add`.
@@ -39,7 +40,12 @@ pub struct AddArgs {
     id: Option<String>,
 
     /// Description.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     description: String,
 
     /// How its host is controlled [default: told by the options given].

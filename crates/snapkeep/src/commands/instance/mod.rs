@@ -9,7 +9,7 @@ use snapkeep_api::native::volumes::types::{
 };
 
 use super::Session;
-use super::volume::{SnapshotArgs, later, take, within};
+use super::volume::{SnapshotArgs, id_of, later, take, within};
 use crate::client::{ConnectArgs, succeeded};
 use crate::exit::{Exit, Failure};
 
@@ -23,12 +23,12 @@ pub enum InstanceCommand {
     Ls,
     /// Show an instance: its volumes, and how its host is controlled.
     Show {
-        /// Its id, such as i-abc1234.
+        /// Its id, such as i-abc1234, or its name.
         instance: String,
     },
     /// Forget an added instance. Its volumes and its snapshots stay.
     Rm {
-        /// Its id, such as i-abc1234.
+        /// Its id, such as i-abc1234, or its name.
         instance: String,
     },
     /// Take a snapshot of all disks of an instance at one moment, and wait until it is stored.
@@ -69,13 +69,15 @@ async fn work(command: InstanceCommand, session: &Session) -> Result<Exit, Failu
             output.show(&found, show::instances)?;
         }
         InstanceCommand::Show { instance } => {
-            let found: Instance = client.get(&["instances", &instance]).await?;
+            let id = id_of(client, &instance).await?;
+            let found: Instance = client.get(&["instances", &id]).await?;
             output.show(&found, show::instance)?;
         }
         InstanceCommand::Rm { instance } => {
-            client.delete(&["instances", &instance]).await?;
-            output.show(&serde_json::json!({"removed": instance}), |_| {
-                format!("instance {instance} is forgotten; its volumes and snapshots stay")
+            let id = id_of(client, &instance).await?;
+            client.delete(&["instances", &id]).await?;
+            output.show(&serde_json::json!({"removed": id}), |_| {
+                format!("instance {id} is forgotten; its volumes and snapshots stay")
             })?;
         }
         InstanceCommand::Image {

@@ -13,8 +13,8 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Transfer, bytes};
 
 pub(super) const EXAMPLES: &str = "\
-Reads the repository itself: the server need not run, and is not slowed down when it does. Every block is
-checked against its hash. The file appears under its name when it is complete.
+Reads the repository itself: the server need not run, and is not slowed down when it does. Every
+block is checked against its hash. The file appears under its name when it is complete.
 
 Examples:
   snapkeep volume export ss-abc1234 database.raw --format raw

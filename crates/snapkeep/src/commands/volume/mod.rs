@@ -1,6 +1,7 @@
 //! `snapkeep volume`: disks, their snapshots, and what can be made of these.
 
 mod export;
+mod names;
 mod registry;
 mod serve;
 mod show;
@@ -13,6 +14,7 @@ use super::Session;
 use crate::client::ConnectArgs;
 use crate::exit::{Exit, Failure};
 
+pub(super) use names::id_of;
 pub(super) use show::origin;
 pub(super) use snapshots::{SnapshotArgs, later, take};
 
@@ -29,12 +31,12 @@ pub enum VolumeCommand {
         after_help = "Examples:\n  snapkeep volume show vol-abc1234\n  snapkeep volume show ss-abc1234"
     )]
     Show {
-        /// Its id, such as vol-abc1234 or ss-abc1234.
+        /// Its id, such as vol-abc1234 or ss-abc1234, or the name of a volume.
         id: String,
     },
     /// Forget an added volume. The disk and its snapshots stay.
     Rm {
-        /// Its id, such as vol-abc1234.
+        /// Its id, such as vol-abc1234, or its name.
         volume: String,
     },
     /// Take snapshots of volumes and instances, all at one moment, and wait until they are stored.

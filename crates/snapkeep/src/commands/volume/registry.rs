@@ -5,12 +5,13 @@ use snapkeep_api::native::volumes::types::{
 };
 
 use super::super::Session;
+use super::names::id_of;
 use super::show;
 use crate::exit::{Exit, Failure};
 
 pub(super) const ADD_EXAMPLES: &str = "\
-Files in the volumes folder (DATA_DIR/volumes) need not be added: they are volumes already. Nothing is
-read or written by this; the disk is looked at when a snapshot is taken.
+Files in the volumes folder (DATA_DIR/volumes) need not be added: they are volumes already. Nothing
+is written to the disk.
 
 Examples:
   snapkeep volume add /var/lib/images/database.raw
@@ -77,18 +78,20 @@ pub(super) async fn list(session: &Session) -> Result<Exit, Failure> {
 
 /// Shows one.
 pub(super) async fn show(volume: &str, session: &Session) -> Result<Exit, Failure> {
-    let found: Volume = session.client.get(&["volumes", volume]).await?;
+    let id = id_of(&session.client, volume).await?;
+    let found: Volume = session.client.get(&["volumes", &id]).await?;
     session.output.show(&found, show::volume)?;
     Ok(Exit::Ok)
 }
 
 /// Forgets one.
 pub(super) async fn remove(volume: &str, session: &Session) -> Result<Exit, Failure> {
-    session.client.delete(&["volumes", volume]).await?;
+    let id = id_of(&session.client, volume).await?;
+    session.client.delete(&["volumes", &id]).await?;
     session
         .output
-        .show(&serde_json::json!({"removed": volume}), |_| {
-            format!("volume {volume} is forgotten; the disk and its snapshots stay")
+        .show(&serde_json::json!({"removed": id}), |_| {
+            format!("volume {id} is forgotten; the disk and its snapshots stay")
         })?;
     Ok(Exit::Ok)
 }

@@ -10,34 +10,46 @@ use snapkeep_api::native::volumes::types::{
 };
 
 use super::super::{Session, confirm::confirm};
+use super::names::{id_of, ids_of};
 use super::show;
 use crate::client::{Client, succeeded};
 use crate::exit::{Exit, Failure};
 use crate::output::{bytes, duration_ms, time};
 
 pub(super) const SNAPSHOT_EXAMPLES: &str = "\
-The first snapshot of a volume stores everything that is not a hole, each further one what has changed;
-every one can be restored by itself. A disk that somebody writes to is refused unless a consistent view
-can be had (a reflink clone, QEMU, hooks of an instance), or --allow-inconsistent is given.
+The first snapshot of a volume stores everything that is not a hole, each further one what has
+changed; every one can be restored by itself. A disk that somebody writes to is refused unless a
+consistent view can be had (a reflink clone, QEMU, hooks of an instance), or --allow-inconsistent
+is given.
 
 Examples:
-  snapkeep volume snapshot vol-abc1234 --name nightly
+  snapkeep volume snapshot database --name nightly
   snapkeep volume snapshot vol-abc1234 vol-def5678      Both at one moment
-  snapkeep volume snapshot i-abc1234 --full             All disks of an instance, beginning a new chain";
+  snapkeep volume snapshot i-abc1234 --full             All disks of an instance, a new chain";
 
 /// Arguments of `snapkeep volume snapshot`.
 #[derive(Debug, clap::Args)]
 pub struct SnapshotArgs {
-    /// Ids of volumes and instances.
-    #[arg(required = true, value_name = "ID")]
+    /// Volumes and instances, by id or name.
+    #[arg(required = true, value_name = "RESOURCE")]
     resources: Vec<String>,
 
     /// Name of the snapshots.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     name: String,
 
     /// Description of the snapshots.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     description: String,
 
     /// Begin a new chain instead of adding to the one there is.
@@ -61,7 +73,7 @@ pub struct SnapshotArgs {
 pub async fn take(arguments: SnapshotArgs, session: &Session) -> Result<Exit, Failure> {
     let Session { client, output } = session;
     let wanted = CreateVolumeSnapshots {
-        resources: arguments.resources,
+        resources: ids_of(client, &arguments.resources).await?,
         name: arguments.name,
         description: arguments.description,
         full: arguments.full,
@@ -88,15 +100,14 @@ pub async fn take(arguments: SnapshotArgs, session: &Session) -> Result<Exit, Fa
 pub(super) const LIST_EXAMPLES: &str = "\
 Examples:
   snapkeep volume snapshots
-  snapkeep volume snapshots vol-abc1234 --full
+  snapkeep volume snapshots database --full
   snapkeep volume snapshots --status deleted,ceased       What is gone, for two hours, and what failed
   snapkeep volume snapshots --root ss-abc1234 --json      The increments of a chain";
 
 /// Arguments of `snapkeep volume snapshots`.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
-    /// Only those of this volume or instance.
-    #[arg(value_name = "ID")]
+    /// Only those of this volume or instance, by id or name.
     resource: Option<String>,
 
     /// Only full ones.
@@ -138,8 +149,12 @@ pub(super) async fn list(arguments: ListArgs, session: &Session) -> Result<Exit,
     if arguments.full || arguments.increments {
         query.push(("full", arguments.full.to_string()));
     }
+    let resource = match &arguments.resource {
+        Some(resource) => Some(id_of(&session.client, resource).await?),
+        None => None,
+    };
     let given = [
-        ("resource", arguments.resource),
+        ("resource", resource),
         ("status", arguments.status),
         ("search", arguments.search),
         ("root", arguments.root),
@@ -165,10 +180,11 @@ pub(super) async fn show_one(id: &str, session: &Session) -> Result<Exit, Failur
 }
 
 pub(super) const ROLLBACK_EXAMPLES: &str = "\
-The host is stopped where the instance says how, only blocks that differ are written, and the host is
-started again. A file is replaced in one step; a block device is written in place under a record, so that
-a rollback cut off at any point is finished by the next start of the server. Several snapshots of one
-host: it is stopped once. What was written since is lost, unless --safety-snapshot keeps it.
+The host is stopped where the instance says how, only blocks that differ are written, and the host
+is started again. A file is replaced in one step; a block device is written in place under a
+record, so that a rollback cut off at any point is finished by the next start of the server.
+Several snapshots of one host: it is stopped once. What was written since is lost, unless
+--safety-snapshot keeps it.
 
 Examples:
   snapkeep volume rollback ss-abc1234
