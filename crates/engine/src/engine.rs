@@ -131,6 +131,9 @@ impl Engine {
         crate::volumes::thaw_leftovers(&inner).await?;
         crate::jobs::recover(&inner).await?;
         crate::policies::recover(&inner).await?;
+        if let Err(error) = inner.scan_volumes().await {
+            tracing::warn!(%error, "which volumes there are is looked up when they are asked for");
+        }
         crate::workers::start(&inner);
         Ok(Self { inner })
     }

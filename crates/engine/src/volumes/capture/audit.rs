@@ -1,13 +1,16 @@
 //! A sample of what a driver says is unchanged, read and compared: trackers have been wrong before, and nobody noticed.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use rand::Rng;
+use rand::seq::IndexedRandom;
 use snapkeep_drivers::volume::VolumeError;
 use snapkeep_vault::BlobId;
 use snapkeep_vault::backup::is_zero;
 
 use super::piece::DiskReader;
+use crate::layout::PIECE_BLOCKS;
 use crate::volumes::read::ReadError;
 
 /// Share of the unchanged blocks that is looked at: one in so many.
@@ -16,6 +19,8 @@ const ONE_IN: u64 = 200;
 const AT_LEAST: u64 = 64;
 /// Attempts for one block: on a disk that changed almost everywhere unchanged ones are hard to find.
 const ATTEMPTS: u64 = 4;
+/// Pieces in which blocks that hold data are looked for.
+const PIECES_LOOKED_AT: u64 = 16;
 
 /// Why the comparison came to no end.
 #[derive(Debug)]
@@ -30,7 +35,7 @@ pub(super) fn audit(reader: &DiskReader<'_>) -> Result<Option<u64>, AuditFailure
         return Ok(None);
     };
     let mut buffer = Vec::new();
-    for block in sample(reader) {
+    for block in sample(reader).map_err(AuditFailure::Source)? {
         let range = reader.block_range(block);
         let expected = base.blob(block).map_err(AuditFailure::Base)?;
         if expected.is_none() {
@@ -57,12 +62,13 @@ pub(super) fn audit(reader: &DiskReader<'_>) -> Result<Option<u64>, AuditFailure
     Ok(None)
 }
 
-/// Unchanged blocks by chance, ascending.
-fn sample(reader: &DiskReader<'_>) -> BTreeSet<u64> {
+/// Unchanged blocks by chance, ascending: of all of the disk, and, because most of a sparse one is holes, of what holds data in some of
+/// its pieces.
+fn sample(reader: &DiskReader<'_>) -> Result<BTreeSet<u64>, VolumeError> {
     let blocks = reader.size_bytes.div_ceil(reader.block_bytes);
     let is_unchanged = |block: &u64| reader.is_unchanged(reader.block_range(*block));
     if blocks <= AT_LEAST {
-        return (0..blocks).filter(is_unchanged).collect();
+        return Ok((0..blocks).filter(is_unchanged).collect());
     }
     let changed_bytes = reader.changed.as_ref().map_or(0, |it| it.total_bytes());
     let unchanged = blocks.saturating_sub(changed_bytes / reader.block_bytes);
@@ -78,5 +84,33 @@ fn sample(reader: &DiskReader<'_>) -> BTreeSet<u64> {
             break;
         }
     }
-    chosen
+    let pieces = blocks.div_ceil(PIECE_BLOCKS);
+    let looked_at: BTreeSet<u64> = if pieces <= PIECES_LOOKED_AT {
+        (0..pieces).collect()
+    } else {
+        let any = (0..PIECES_LOOKED_AT).map(|_| random.random_range(0..pieces));
+        any.collect()
+    };
+    for piece in looked_at {
+        let first = piece * PIECE_BLOCKS;
+        let last = (first + PIECE_BLOCKS).min(blocks) - 1;
+        let range = reader.block_range(first).start..reader.block_range(last).end;
+        let extents = reader.capture.extents(range)?;
+        let data: Vec<Range<u64>> = extents
+            .into_iter()
+            .filter(|extent| !extent.zero)
+            .map(|extent| extent.range)
+            .collect();
+        let few = (AT_LEAST / pieces.min(PIECES_LOOKED_AT)).max(1);
+        for _ in 0..few {
+            let Some(range) = data.choose(&mut random) else {
+                break;
+            };
+            let block = random.random_range(range.clone()) / reader.block_bytes;
+            if is_unchanged(&block) {
+                chosen.insert(block);
+            }
+        }
+    }
+    Ok(chosen)
 }

@@ -15,8 +15,8 @@ use crate::ids::new_uuid;
 use crate::jobs::{Activity, JobSpec};
 use crate::layout::PointRecord;
 use crate::model::{
-    CreatePoints, InstanceInfo, JobKind, PointKind, PointResource, PointsTicket, SnapshotInfo,
-    SnapshotState, VolumeInfo, VolumeStatus,
+    CreatePoints, HostSpec, InstanceInfo, JobKind, PointKind, PointResource, PointsTicket,
+    SnapshotInfo, SnapshotState, VolumeInfo, VolumeStatus,
 };
 use crate::repositories::OpenVault;
 use crate::snapshots::{RunningSnapshot, VERSION};
@@ -199,12 +199,17 @@ impl Engine {
     }
 }
 
-/// All ids that nobody else may work on meanwhile.
+/// All ids that nobody else may work on meanwhile. A host that is frozen for one of its volumes cannot be frozen for another.
 fn claims(targets: &[Target]) -> Vec<String> {
     let mut claims = Vec::new();
     for target in targets {
         let volumes = target.volumes.iter().map(|volume| &volume.id);
-        for id in volumes.chain([&target.resource.id]) {
+        let controlled = target
+            .instance
+            .iter()
+            .filter(|instance| instance.host != HostSpec::None)
+            .map(|instance| &instance.id);
+        for id in volumes.chain([&target.resource.id]).chain(controlled) {
             if !claims.contains(id) {
                 claims.push(id.clone());
             }
