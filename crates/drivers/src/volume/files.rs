@@ -1,25 +1,34 @@
 //! Small things about files that several parts need.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
 
 use super::VolumeError;
 
 /// The longest path of a UNIX socket, in bytes (`sun_path` with its end).
 const LONGEST_SOCKET_PATH: usize = 107;
 
+/// What the names of private folders begin with.
+const PREFIX: &str = "snapkeep-";
+/// A file in each of them that is locked as long as its owner lives.
+const OWNER: &str = "owner";
+
 /// A folder that only this user may look into, removed with all in it when dropped.
 #[derive(Debug)]
 pub(super) struct PrivateFolder {
     path: PathBuf,
+    /// Locked; the system unlocks it when this process ends, however that happens.
+    _owner: File,
 }
 
 impl PrivateFolder {
     /// Makes one in which a socket of the name `socket` has a path of usable length: below `preferred`, or else with the
     /// system's temporary files.
     pub(super) fn for_socket(preferred: &Path, socket: &str) -> Result<Self, VolumeError> {
-        let name = format!("snapkeep-{}", random_hex());
+        let name = format!("{PREFIX}{}", random_hex());
         let fits = |parent: &Path| {
             parent.join(&name).join(socket).as_os_str().len() <= LONGEST_SOCKET_PATH
         };
@@ -35,7 +44,34 @@ impl PrivateFolder {
             .mode(0o700)
             .create(&path)
             .map_err(VolumeError::io("create the folder", &path))?;
-        Ok(Self { path })
+        let owner = path.join(OWNER);
+        let file = File::create(&owner).map_err(VolumeError::io("create", &owner))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(VolumeError::io("lock", &owner))?;
+        Ok(Self { path, _owner: file })
+    }
+
+    /// The folders below `parent` whose process is gone; each is removed when its value is dropped.
+    pub(super) fn left_over(parent: &Path) -> Vec<Self> {
+        let Ok(entries) = fs::read_dir(parent) else {
+            return Vec::new();
+        };
+        entries
+            .flatten()
+            .filter(|entry| {
+                let name = entry.file_name();
+                name.to_str().is_some_and(|name| name.starts_with(PREFIX))
+            })
+            .filter_map(|entry| {
+                let path = entry.path();
+                let owner = File::open(path.join(OWNER)).ok()?;
+                flock(&owner, FlockOperation::NonBlockingLockExclusive).ok()?;
+                Some(Self {
+                    path,
+                    _owner: owner,
+                })
+            })
+            .collect()
     }
 
     /// A path in it.
@@ -87,6 +123,23 @@ mod tests {
         fs::write(folder.join("s"), "").unwrap();
         drop(folder);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_crash_left_is_found_and_what_is_in_use_is_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let used = PrivateFolder::for_socket(parent.path(), "s").unwrap();
+        let crashed = parent.path().join("snapkeep-0123456789abcdef");
+        fs::create_dir(&crashed).unwrap();
+        fs::write(crashed.join(OWNER), "").unwrap();
+        fs::write(crashed.join("stderr"), "words").unwrap();
+        fs::create_dir(parent.path().join("hosts")).unwrap();
+        let left = PrivateFolder::left_over(parent.path());
+        assert_eq!(left.len(), 1);
+        drop(left);
+        assert!(!crashed.exists());
+        assert!(used.join("").exists());
+        assert!(parent.path().join("hosts").exists());
     }
 
     #[test]

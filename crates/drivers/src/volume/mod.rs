@@ -29,4 +29,5 @@ pub use model::{
 };
 pub use probe::probe;
 pub use ranges::RangeSet;
+pub use source::recover_captures;
 pub use users::users_of;

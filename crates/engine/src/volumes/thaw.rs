@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use snapkeep_drivers::volume::host::recover_freezes;
+use snapkeep_drivers::volume::recover_captures;
 
 use super::capture::VolumeState;
 use crate::engine::Inner;
 use crate::error::EngineError;
 
-/// Thaws what an earlier process left frozen, before anything else is begun: whoever uses those disks waits for it.
+/// Thaws what an earlier process left frozen, before anything else is begun: whoever uses those disks waits for it. Then cleans up after
+/// its captures.
 pub(crate) async fn thaw_leftovers(inner: &Arc<Inner>) -> Result<(), EngineError> {
     inner
         .blocking(|inner| {
-            thaw(&VolumeState::new(&inner.config.data_dir));
+            let state = VolumeState::new(&inner.config.data_dir);
+            thaw(&state);
+            recover_captures(&state.driver_dir());
             Ok(())
         })
         .await

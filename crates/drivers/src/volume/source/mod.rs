@@ -10,6 +10,7 @@ use super::{Extent, VolumeError};
 
 pub(in crate::volume) use file::FileSource;
 pub(in crate::volume) use nbd::NbdSource;
+pub use qemu_nbd::recover_captures;
 pub(in crate::volume) use qemu_nbd::{ImageView, QemuNbd, bitmap_context};
 
 /// Reads a disk. The contracts are those of [`DiskCapture`](super::DiskCapture).

@@ -16,6 +16,8 @@ use crate::volume::files::{PrivateFolder, find_tool};
 
 /// Longest wait for the server to listen. Opening an image takes milliseconds; a machine under load, seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a server that was left over may take to answer.
+const LEFT_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(5);
 /// The longest complaint that is passed on, in bytes.
 const LONGEST_COMPLAINT: usize = 1024;
@@ -126,6 +128,19 @@ impl Drop for QemuNbd {
         // It only reads, so it may be killed at any moment. Both fail only when it has ended and is reaped already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Cleans up below `state_dir` after captures that a crash cut off. To be called at start; captures of living processes are left alone.
+pub fn recover_captures(state_dir: &Path) {
+    for folder in PrivateFolder::left_over(state_dir) {
+        // A server whose process was gone before it connected waits for its one client still, and ends with it.
+        let options = Options {
+            timeout: LEFT_OVER_TIMEOUT,
+            ..Options::default()
+        };
+        let ended = Client::connect(&Uri::unix(&folder.join(SOCKET), ""), &options).is_ok();
+        tracing::info!(folder = %folder.join("").display(), server_ended = ended, "cleaned up after a capture that was cut off");
     }
 }
 

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::volume::write::testing::{Mounted, program, run};
-use crate::volume::{ChangeSource, Consistency, TokenKind, probe};
+use crate::volume::{ChangeSource, Consistency, TokenKind, probe, recover_captures};
 
 const SIZE_MIB: u64 = 16;
 
@@ -309,6 +309,40 @@ fn no_server_and_no_socket_outlive_a_capture() {
         "{text}"
     );
     assert_eq!(left(), 0);
+}
+
+#[test]
+fn a_server_that_a_crash_left_waiting_is_ended() {
+    if tools().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path());
+    let left = folder.path().join("snapkeep-0123456789abcdef");
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("owner"), "").unwrap();
+    let socket = left.join("nbd.sock");
+    let mut server = Running::new(
+        "qemu-nbd",
+        &[
+            "-r",
+            "-k",
+            socket.to_str().unwrap(),
+            "-f",
+            "qcow2",
+            path.to_str().unwrap(),
+        ],
+    );
+    // Listening, not merely bound.
+    wait_for(|| {
+        let sockets = fs::read_to_string("/proc/net/unix").unwrap();
+        sockets
+            .lines()
+            .any(|line| line.contains(" 00010000 ") && line.ends_with(socket.to_str().unwrap()))
+    });
+    recover_captures(folder.path());
+    assert!(!left.exists());
+    wait_for(|| server.0.try_wait().unwrap().is_some());
 }
 
 #[test]
