@@ -1,5 +1,6 @@
 //! What live captures do when something is lost, broken or in the way.
 
+use serde_json::{Value, json};
 use snapkeep_drivers::volume::host::recover_freezes;
 use snapkeep_drivers::volume::{DiskToken, RangeSet};
 
@@ -279,4 +280,84 @@ fn a_bitmap_is_trusted_only_over_the_images_that_it_started_over() {
     let doubtful = take(&daemon, Some(token));
     assert!(reason(doubtful.as_ref()).contains("under it changed"));
     assert_eq!(byte(doubtful.as_ref(), 8 * MIB), 6);
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_capture_is_undone_without_harm_to_the_machine() {
+    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "a.qcow2", 16);
+    let state = folder.join("state");
+    let mut daemon = Daemon::machine(folder, &["a.qcow2"]);
+    let host = daemon.host();
+    let before = daemon.nodes();
+    // The record of a whole capture, which every part of one may have left.
+    let whole = one(host.as_ref(), request(folder, "a.qcow2", None), &state);
+    let record = std::fs::read_dir(state.join("hosts"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let text = std::fs::read_to_string(&record).unwrap();
+    drop(whole);
+    let plan: Value = serde_json::from_str(&text).unwrap();
+    let disk = &plan["left"]["disks"][0];
+    let name = disk["name"].as_str().unwrap();
+    let scratch = folder.join("scratch.img");
+    let steps = [
+        (
+            "blockdev-add",
+            json!({"driver": "file", "node-name": format!("{name}-old"), "filename": scratch, "read-only": false}),
+        ),
+        (
+            "nbd-server-start",
+            json!({"addr": {"type": "unix", "data": {"path": plan["left"]["nbd_socket"]}}}),
+        ),
+        ("stop", json!({})),
+        (
+            "blockdev-add",
+            json!({"driver": "copy-before-write", "node-name": format!("{name}-cbw"), "file": "d0", "target": format!("{name}-old")}),
+        ),
+        (
+            "qom-set",
+            json!({"path": disk["device"], "property": "drive", "value": format!("{name}-cbw")}),
+        ),
+        (
+            "block-dirty-bitmap-add",
+            json!({"node": "d0", "name": disk["new"], "persistent": true}),
+        ),
+        (
+            "blockdev-add",
+            json!({"driver": "snapshot-access", "node-name": format!("{name}-view"), "file": format!("{name}-cbw")}),
+        ),
+        (
+            "block-export-add",
+            json!({"type": "nbd", "id": name, "node-name": format!("{name}-view")}),
+        ),
+    ];
+    for done in 0..=steps.len() {
+        std::fs::File::create(&scratch)
+            .unwrap()
+            .set_len(16 * MIB)
+            .unwrap();
+        for (command, arguments) in &steps[..done] {
+            daemon.qmp(command, arguments.clone());
+        }
+        std::fs::write(&record, &text).unwrap();
+        let recovered = recover_freezes(&state).unwrap();
+        recovered[0].result.as_ref().unwrap();
+        assert!(daemon.is_alive(), "after {done} steps");
+        assert_eq!(daemon.nodes(), before, "after {done} steps");
+        assert_eq!(daemon.qmp("query-status", json!({}))["status"], "running");
+        for bitmap in daemon.bitmaps("d0") {
+            daemon.qmp(
+                "block-dirty-bitmap-remove",
+                json!({"node": "d0", "name": bitmap["name"]}),
+            );
+        }
+    }
 }

@@ -6,11 +6,11 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use super::{HostContext, HostControl, HostSpec};
+use crate::volume::files::random_hex;
 use crate::volume::{DiskSource, VolumeError};
 
 /// The folder of the records, below the state folder.
@@ -72,7 +72,6 @@ impl OpenRecord {
         host: &dyn HostControl,
         left: serde_json::Value,
     ) -> Result<Self, VolumeError> {
-        static SERIAL: AtomicU64 = AtomicU64::new(0);
         let context = host.context();
         let record = HostRecord {
             version: VERSION,
@@ -85,24 +84,25 @@ impl OpenRecord {
         };
         let folder = state_dir.join(FOLDER);
         fs::create_dir_all(&folder).map_err(|cause| io("create the folder", &folder, cause))?;
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        // Never the name of another: that of an earlier process of the same number may still have to be undone.
         let path = folder.join(format!(
-            "{}-{}-{serial}.json",
+            "{}-{}.json",
             plain_name(&context.instance),
-            std::process::id()
+            random_hex()
         ));
         let text = serde_json::to_vec(&record)
             .map_err(|cause| io("write the record", &path, cause.into()))?;
         let write = || -> std::io::Result<File> {
-            // Truncated: the name can be left from an earlier process of the same number.
+            // It gets its name when it is locked and complete, or who looks for left records could take it for one.
+            let hidden = path.with_extension("new");
             let mut file = OpenOptions::new()
-                .create(true)
+                .create_new(true)
                 .write(true)
-                .truncate(true)
-                .open(&path)?;
+                .open(&hidden)?;
             file.lock()?;
             file.write_all(&text)?;
             file.sync_all()?;
+            fs::rename(&hidden, &path)?;
             File::open(&folder)?.sync_all()?;
             Ok(file)
         };

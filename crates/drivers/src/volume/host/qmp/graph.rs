@@ -190,7 +190,8 @@ impl Graph {
             .find(|node| word(node, "node-name") == name)
     }
 
-    fn device_of(&self, node: &str) -> Option<String> {
+    /// QOM path of the device that has this node.
+    pub fn device_of(&self, node: &str) -> Option<String> {
         let device = self
             .devices
             .iter()

@@ -213,16 +213,19 @@ impl Undo<'_> {
     }
 
     fn filter(&mut self, disk: &DiskPlan) {
-        // The filter of a job went with the job; what is there now was put above the node for the device.
-        if self.graph().is_some_and(|graph| graph.has(&disk.filter())) {
-            if let Some(device) = &disk.device {
-                self.run(
-                    "qom-set",
-                    json!({"path": device, "property": "drive", "value": disk.node}),
-                );
-            }
-            self.run("blockdev-del", json!({"node-name": disk.filter()}));
+        let filter = disk.filter();
+        // The filter of a job went with the job; what is there now was added for a device.
+        let Some(graph) = self.graph().filter(|graph| graph.has(&filter)) else {
+            return;
+        };
+        // Only if the device was put on it: QEMU 7.2 aborts when a device is given the node that it has.
+        if let Some(device) = graph.device_of(&filter) {
+            self.run(
+                "qom-set",
+                json!({"path": device, "property": "drive", "value": disk.node}),
+            );
         }
+        self.run("blockdev-del", json!({"node-name": filter}));
     }
 
     fn bitmaps(&mut self, disk: &DiskPlan, generation: Generation) {
