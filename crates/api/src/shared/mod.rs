@@ -2,6 +2,7 @@
 
 pub mod candidates;
 pub mod path;
+pub mod points;
 pub mod policies;
 pub mod units;
 pub mod uuid;

@@ -1,7 +1,7 @@
 //! `GET …/volume_snapshots`: which snapshots there are.
 
 use serde_json::{Value, json};
-use snapkeep_engine::{PointInfo, PointQuery, PointStatus};
+use snapkeep_engine::{PointQuery, PointStatus};
 
 use super::show::{show, status_word};
 use crate::auth::Need;
@@ -9,6 +9,7 @@ use crate::idc51::call::{Answer, Call, Idc51Result};
 use crate::idc51::errors::{Fault, Idc51Error};
 use crate::idc51::ids::point_id;
 use crate::idc51::query::Query;
+use crate::shared::points;
 
 /// Snapshots of a page when nothing is said.
 const DEFAULT_LIMIT: u64 = 20;
@@ -20,34 +21,10 @@ pub async fn list(call: Call) -> Idc51Result {
     call.check_zone()?;
     call.authorise(Need::read("DescribeSnapshots"))?;
     let query = read(&call.query)?;
-    let engine = &call.state.engine;
-    let is_confined = call
-        .caller
-        .principal()
-        .is_none_or(|principal| !principal.limits.is_none());
-    let (points, total) = if is_confined {
-        let (offset, limit) = (query.offset, query.limit);
-        let all = PointQuery {
-            offset: 0,
-            limit: usize::MAX,
-            ..query
-        };
-        let sees = |point: &PointInfo| {
-            call.caller.sees_repository(&point.repository)
-                && call.caller.sees_resource(&point.resource.id)
-        };
-        let mut seen = engine.points(all).await?.points;
-        seen.retain(sees);
-        let total = seen.len();
-        let page: Vec<PointInfo> = seen.into_iter().skip(offset).take(limit).collect();
-        (page, total)
-    } else {
-        let page = engine.points(query).await?;
-        (page.points, page.total)
-    };
-    let shown: Vec<Value> = points.iter().map(show).collect();
+    let page = points::page(&call.state.engine, &call.caller, query).await?;
+    let shown: Vec<Value> = page.points.iter().map(show).collect();
     Ok(Answer::Json(
-        json!({ "snapshots": shown, "total_count": total }),
+        json!({ "snapshots": shown, "total_count": page.total }),
     ))
 }
 

@@ -15,6 +15,7 @@ use crate::native::body::Body;
 use crate::native::problem::{Answer, Refusal};
 use crate::native::router::NativeState;
 use crate::native::types::Problem;
+use crate::shared::points;
 
 const DEFAULT_LIMIT: u64 = 100;
 const MOST: u64 = 1_000;
@@ -43,27 +44,14 @@ pub async fn list_snapshots(
         statuses: statuses_of(filter.status.as_deref())?,
         search: filter.search,
         root: filter.root,
-        // What the caller may not see is taken out first, so that pages and totals are its own.
-        offset: 0,
-        limit: usize::MAX,
+        offset: as_usize(offset),
+        limit: as_usize(limit),
         ..PointQuery::default()
     };
-    let found = state.engine.points(query).await?;
-    let seen: Vec<PointInfo> = found
-        .points
-        .into_iter()
-        .filter(|point| {
-            caller.sees_repository(&point.repository) && caller.sees_resource(&point.resource.id)
-        })
-        .collect();
-    let total = seen.len() as u64;
-    let page = seen.into_iter().skip(as_usize(offset));
+    let page = points::page(&state.engine, &caller, query).await?;
     Ok(Json(VolumeSnapshots {
-        snapshots: page
-            .take(as_usize(limit))
-            .map(VolumeSnapshot::from)
-            .collect(),
-        total,
+        snapshots: page.points.into_iter().map(VolumeSnapshot::from).collect(),
+        total: page.total as u64,
     }))
 }
 
