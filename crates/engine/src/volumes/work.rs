@@ -45,6 +45,10 @@ impl DiskContent for Cancellable<'_> {
         self.content.matches(block, data)
     }
 
+    fn match_each(&self, first: u64, blocks: &[&[u8]]) -> Vec<bool> {
+        self.content.match_each(first, blocks)
+    }
+
     fn read(&self, block: u64, buffer: &mut Vec<u8>) -> Result<(), VolumeError> {
         self.pass_on();
         self.content.read(block, buffer)

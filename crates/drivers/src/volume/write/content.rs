@@ -19,6 +19,14 @@ pub trait DiskContent: Send + Sync {
     /// Whether `data`, a whole block, is what the block shall be. Decided by hash: nothing is fetched from a repository.
     fn matches(&self, block: u64, data: &[u8]) -> bool;
 
+    /// [`matches`](Self::matches) for neighbouring blocks from `first` on: hashing many at once can be quicker.
+    fn match_each(&self, first: u64, blocks: &[&[u8]]) -> Vec<bool> {
+        let numbered = (first..).zip(blocks);
+        numbered
+            .map(|(block, data)| self.matches(block, data))
+            .collect()
+    }
+
     /// Fills `buffer` with the whole block; what it held before is dropped.
     fn read(&self, block: u64, buffer: &mut Vec<u8>) -> Result<(), VolumeError>;
 }

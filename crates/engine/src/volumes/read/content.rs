@@ -28,6 +28,17 @@ impl DiskContent for StoredDisk {
         }
     }
 
+    fn match_each(&self, first: u64, blocks: &[&[u8]]) -> Vec<bool> {
+        let ids = BlobId::of_all(blocks);
+        let numbered = (first..).zip(blocks).zip(ids);
+        numbered
+            .map(|((block, data), id)| match self.blob(block) {
+                Ok(Some(expected)) => id == expected,
+                _ => self.matches(block, data),
+            })
+            .collect()
+    }
+
     fn read(&self, block: u64, buffer: &mut Vec<u8>) -> Result<(), VolumeError> {
         self.read_block(block, buffer).map_err(VolumeError::from)
     }

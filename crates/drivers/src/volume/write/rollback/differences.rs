@@ -168,11 +168,15 @@ impl Differences<'_> {
             Plan::Compare => {
                 self.read_old(range.clone(), &mut buffers.old)?;
                 self.progress.add_compared(range.end - range.start);
-                for block in blocks {
+                let first = blocks.start;
+                let size = self.grid.content().block_bytes() as usize;
+                let old: Vec<&[u8]> = buffers.old.chunks(size).collect();
+                let same = self.grid.content().match_each(first, &old);
+                for (block, is_same) in blocks.zip(same) {
                     let within = self.grid.block_range(block);
                     let old = &buffers.old[(within.start - range.start) as usize
                         ..(within.end - range.start) as usize];
-                    if !self.grid.content().matches(block, old) {
+                    if !is_same {
                         self.write_block(block, buffers)?;
                     } else if self.new_is_empty {
                         push(&mut buffers.pending, within.start, old, |pending| {
