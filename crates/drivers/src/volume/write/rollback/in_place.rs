@@ -36,13 +36,10 @@ pub(super) fn write_file(
         .metadata()
         .map_err(VolumeError::io("look at", path))?
         .len();
-    // What lies behind the end of the content need not be compared.
-    if old_bytes > grid.size_bytes {
-        file.set_len(grid.size_bytes)
-            .map_err(failed("set the size of", path))?;
-    }
     let target = FileTarget::regular(&file, path, old_bytes.min(grid.size_bytes));
     write(&target, path, grid, changed, progress, || {
+        // Only now: until something is written, a rollback that fails or is cancelled leaves the disk as it was.
+        progress.add_punched(old_bytes.abs_diff(grid.size_bytes));
         file.set_len(grid.size_bytes)
             .map_err(failed("set the size of", path))
     })

@@ -51,6 +51,30 @@ fn a_rollback_in_place_that_was_cut_off_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_rollback_in_place_that_ends_before_it_writes_leaves_the_disk_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk.raw");
+    let mut bytes = vec![0; 4 * 64 * KIB];
+    Filling::Random(3).fill(&mut bytes);
+    let content = MemoryDisk::new(bytes, 64 * KIB as u64);
+    // The disk has grown since, and what it got is nowhere else.
+    let grown = [content.bytes(), &[7; 3 * 4096]].concat();
+    fs::write(&path, &grown).unwrap();
+    let target = source(&path, VolumeFormat::Raw);
+    let progress = WriteProgress::new();
+    progress.cancel();
+    let cancelled = roll_back(&target, &content, None, RollbackMode::InPlace, &progress);
+    assert!(matches!(cancelled, Err(VolumeError::Cancelled)));
+    assert!(fs::read(&path).unwrap() == grown);
+
+    let progress = WriteProgress::new();
+    roll_back(&target, &content, None, RollbackMode::InPlace, &progress).unwrap();
+    assert!(fs::read(&path).unwrap() == content.bytes());
+    // Whoever asks whether anything was changed hears of it.
+    assert_eq!(progress.counts().punched_bytes, 3 * 4096);
+}
+
+#[test]
 fn lack_of_room_is_told_and_harms_nothing() {
     let Some(mounted) = Mounted::new("tmpfs", 4) else {
         return;
