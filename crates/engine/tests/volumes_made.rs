@@ -4,8 +4,9 @@
 mod common;
 
 use std::path::Path;
+use std::time::Duration;
 
-use common::rollbacks::{BLOCK, assert_file, changed, disk, succeeded};
+use common::rollbacks::{BLOCK, assert_file, changed, copy_of_state, disk, start_from, succeeded};
 use common::volumes::assert_content;
 use common::{World, world};
 use serde_json::json;
@@ -276,4 +277,38 @@ async fn a_cancelled_volume_leaves_no_file() {
         missing.unwrap_err(),
         EngineError::VolumeMissing { .. }
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_was_complete_when_the_server_died_is_one_after_the_next_start() {
+    let world = world().await;
+    let settings = json!({ "location": "volumes" });
+    world
+        .register_with("volumes", settings.clone())
+        .await
+        .unwrap();
+    let first = disk(1, 12);
+    let (volume, _) = world.volume("web", &first, RollbackMode::Swap).await;
+    let point = world.point(&volume, "one").await;
+    let slow = json!({ "location": "volumes", "max_restore_bytes_per_sec": "1mb" });
+    world.register_with("volumes", slow).await.unwrap();
+    let ticket = world
+        .engine
+        .create_volume_from(&point.id, "copy")
+        .await
+        .unwrap();
+    let copy = copy_of_state(&world);
+    world.register_with("volumes", settings).await.unwrap();
+    succeeded(&world.engine, &ticket).await;
+
+    let id = &ticket.resources[0];
+    let engine = start_from(&world, &copy).await;
+    succeeded(&engine, &ticket).await;
+    let made = engine.volume(id).await.unwrap();
+    assert_eq!(
+        (made.name.as_str(), &made.status),
+        ("copy", &VolumeStatus::Available)
+    );
+    assert_file(Path::new(&made.location), &first);
+    engine.shutdown(Duration::from_secs(5)).await;
 }

@@ -8,15 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::rollbacks::{BLOCK, assert_file, changed, disk, succeeded};
+use common::rollbacks::{BLOCK, assert_file, changed, copy_of_state, disk, start_from, succeeded};
 use common::volumes::assert_content;
-use common::{World, config, world};
+use common::{World, world};
 use serde_json::{Value, json};
-use snapkeep_drivers::StoreDriver;
 use snapkeep_drivers::volume::host::{Hook, HookSpec};
 use snapkeep_engine::{
-    CreatePoints, Engine, EngineConfig, EngineError, HostSpec, JobInfo, JobState, RollbackMode,
-    VolumeStatus,
+    CreatePoints, EngineError, HostSpec, JobInfo, JobState, RollbackMode, VolumeStatus,
 };
 
 /// A host whose hooks note what they are asked in a file and keep its state in another. It is stopped.
@@ -403,32 +401,6 @@ async fn a_cancelled_rollback_in_place_leaves_the_volume_suspended_until_it_is_a
     assert_file(&path, &first);
     let status = world.engine.volume(&volume).await.unwrap().status;
     assert_eq!(status, VolumeStatus::Available);
-}
-
-/// What a process that dies now leaves of the engine's own files.
-fn copy_of_state(world: &World) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    let data = world.folder.path().join("data");
-    for entry in std::fs::read_dir(data).unwrap() {
-        let entry = entry.unwrap();
-        if entry.metadata().unwrap().is_file() && entry.file_name() != "engine.lock" {
-            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-        }
-    }
-    copy
-}
-
-async fn start_from(world: &World, copy: &tempfile::TempDir) -> Engine {
-    let config = EngineConfig {
-        repo_roots: vec![world.folder.path().join("data/repositories")],
-        ..config(copy)
-    };
-    let config = EngineConfig {
-        data_dir: copy.path().to_owned(),
-        ..config
-    };
-    let driver = Arc::new(StoreDriver::new(world.store.clone()));
-    Engine::start(config, driver).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

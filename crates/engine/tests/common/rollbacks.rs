@@ -1,14 +1,16 @@
 //! Volumes outside of the folder of volumes, and hosts, for tests that write to them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use snapkeep_drivers::StoreDriver;
 use snapkeep_engine::{
-    AddInstance, AddVolume, Engine, EngineError, HostSpec, JobInfo, JobState, PointInfo,
-    PointsTicket, RollbackMode,
+    AddInstance, AddVolume, Engine, EngineConfig, EngineError, HostSpec, JobInfo, JobState,
+    PointInfo, PointsTicket, RollbackMode,
 };
 
-use super::World;
 use super::volumes::{create, point_of};
+use super::{World, config};
 
 /// Bytes of a block of small disks.
 pub const BLOCK: usize = 256 << 10;
@@ -107,4 +109,31 @@ pub fn assert_file(path: &Path, bytes: &[u8]) {
         .zip(bytes)
         .position(|(has, wanted)| has != wanted);
     assert_eq!(differs, None, "{} differs there", path.display());
+}
+
+/// What a process that dies now leaves of the engine's own files.
+pub fn copy_of_state(world: &World) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let data = world.folder.path().join("data");
+    for entry in std::fs::read_dir(data).unwrap() {
+        let entry = entry.unwrap();
+        if entry.metadata().unwrap().is_file() && entry.file_name() != "engine.lock" {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+/// An engine of these files, over the same repositories.
+pub async fn start_from(world: &World, copy: &tempfile::TempDir) -> Engine {
+    let config = EngineConfig {
+        repo_roots: vec![world.folder.path().join("data/repositories")],
+        ..config(copy)
+    };
+    let config = EngineConfig {
+        data_dir: copy.path().to_owned(),
+        ..config
+    };
+    let driver = Arc::new(StoreDriver::new(world.store.clone()));
+    Engine::start(config, driver).await.unwrap()
 }
