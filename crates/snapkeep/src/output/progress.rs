@@ -18,7 +18,6 @@ const WITHOUT_TOTAL: &str = "{prefix} {spinner} {elapsed}  {msg}";
 impl Progress {
     /// A bar on standard error; indicatif hides it where that is no terminal.
     pub fn new(job: &Job, hidden: bool) -> Self {
-        let bar = new_bar(hidden);
         let verb = match job.kind {
             JobKind::Snapshot => "snapshot",
             JobKind::Restore => "restore",
@@ -32,10 +31,10 @@ impl Progress {
             JobKind::VolumeCreate => "create volume",
             JobKind::ImageCapture => "capture image",
         };
-        bar.set_prefix(format!("{verb} {}", job.subject).trim_end().to_owned());
-        set_style(&bar, WITHOUT_TOTAL);
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar }
+        let prefix = format!("{verb} {}", job.subject).trim_end().to_owned();
+        Self {
+            bar: new_bar(prefix, hidden),
+        }
     }
 
     /// Shows the job as it is now.
@@ -76,11 +75,9 @@ pub struct Transfer {
 impl Transfer {
     /// A bar on standard error.
     pub fn new(what: &str, hidden: bool) -> Self {
-        let bar = new_bar(hidden);
-        bar.set_prefix(what.to_owned());
-        set_style(&bar, WITHOUT_TOTAL);
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar }
+        Self {
+            bar: new_bar(what.to_owned(), hidden),
+        }
     }
 
     /// Shows that so many bytes are done; a total of 0 is not known.
@@ -101,13 +98,19 @@ impl Transfer {
     }
 }
 
-fn new_bar(hidden: bool) -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    bar.set_draw_target(if hidden {
+/// A bar that says what it is about from its first line on.
+fn new_bar(prefix: String, hidden: bool) -> ProgressBar {
+    let target = if hidden {
         ProgressDrawTarget::hidden()
     } else {
         ProgressDrawTarget::stderr_with_hz(10)
-    });
+    };
+    let style = ProgressStyle::with_template(WITHOUT_TOTAL)
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::with_draw_target(None, target)
+        .with_style(style)
+        .with_prefix(prefix);
+    bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
 
