@@ -121,6 +121,7 @@ fn compress(states: &mut States, runs: &[&[[u8; BLOCK]]; LANES]) {
         *register = load(words);
     }
     let blocks = runs.iter().map(|run| run.len()).min().unwrap_or_default();
+    #[expect(clippy::needless_range_loop, reason = "one number for all runs")]
     for number in 0..blocks {
         let mut schedule = transposed(std::array::from_fn(|lane| &runs[lane][number]));
         let before = state;

@@ -46,6 +46,7 @@ impl DiskContent for Cancellable<'_> {
     }
 
     fn match_each(&self, first: u64, blocks: &[&[u8]]) -> Vec<bool> {
+        self.pass_on();
         self.content.match_each(first, blocks)
     }
 
