@@ -9,6 +9,8 @@ mod digests;
 mod disk;
 mod follow;
 mod piece;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 pub(super) use disk::{
