@@ -174,10 +174,10 @@ pub fn snapshot(found: &VolumeSnapshot) -> String {
         ResourceKind::Volume => "volume",
         ResourceKind::Instance => "instance",
     };
-    let mut lines = vec![
-        format!("snapshot  {}", found.id),
-        format!("name      {}", found.name),
-    ];
+    let mut lines = vec![format!("snapshot  {}", found.id)];
+    if !found.name.is_empty() {
+        lines.push(format!("name      {}", found.name));
+    }
     if !found.description.is_empty() {
         lines.push(format!("about     {}", found.description));
     }
