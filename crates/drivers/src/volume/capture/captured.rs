@@ -20,8 +20,12 @@ pub(super) enum Watch {
     File { file: File, stat: FileStat },
     /// A file that is known to change keeps its size at least.
     Length { file: File, size_bytes: u64 },
-    /// The kernel's count of a device's writes stays.
-    Device { statistics: PathBuf, writes: u64 },
+    /// The kernel's count of what was written to a device stays.
+    Device {
+        file: File,
+        statistics: PathBuf,
+        sectors: u64,
+    },
 }
 
 impl Watch {
@@ -31,10 +35,14 @@ impl Watch {
     }
 
     /// Starts to watch a block device by its folder in sysfs. Where it has no statistics it cannot be watched.
-    pub(super) fn device(sysfs: PathBuf) -> Self {
+    pub(super) fn device(file: File, sysfs: PathBuf) -> Self {
         let statistics = sysfs.join("stat");
-        match count_writes(&statistics) {
-            Some(writes) => Self::Device { statistics, writes },
+        match count_written(&statistics) {
+            Some(sectors) => Self::Device {
+                file,
+                statistics,
+                sectors,
+            },
             None => Self::Nothing,
         }
     }
@@ -53,18 +61,32 @@ impl Watch {
             Self::Length { file, size_bytes } if look(file)?.len() < *size_bytes => {
                 Err(inconsistent("it became smaller while it was read"))
             }
-            Self::Device { statistics, writes } if count_writes(statistics) != Some(*writes) => {
-                Err(inconsistent("it was written to while it was read"))
+            Self::Device {
+                file,
+                statistics,
+                sectors,
+            } => {
+                // What was read may have come from memory, where others had written it; the device counts it only now.
+                file.sync_all()
+                    .map_err(VolumeError::io("write out", volume))?;
+                match count_written(statistics) {
+                    Some(now) if now == *sectors => Ok(()),
+                    _ => Err(inconsistent("it was written to while it was read")),
+                }
             }
-            Self::File { .. } | Self::Length { .. } | Self::Device { .. } => Ok(()),
+            Self::File { .. } | Self::Length { .. } => Ok(()),
         }
     }
 }
 
-/// Completed writes, the fifth figure of a device's statistics (Linux `Documentation/block/stat.rst`).
-fn count_writes(statistics: &PathBuf) -> Option<u64> {
+/// Sectors written and, since Linux 4.18, discarded: the seventh and the fourteenth figure of a device's statistics
+/// (`Documentation/block/stat.rst`). Flushes, ours among them, have no sectors.
+fn count_written(statistics: &PathBuf) -> Option<u64> {
     let text = fs::read_to_string(statistics).ok()?;
-    text.split_ascii_whitespace().nth(4)?.parse().ok()
+    let figure = |at: usize| text.split_ascii_whitespace().nth(at);
+    let written: u64 = figure(6)?.parse().ok()?;
+    let discarded: u64 = figure(13).unwrap_or("0").parse().ok()?;
+    Some(written.wrapping_add(discarded))
 }
 
 /// A disk at one moment.

@@ -360,7 +360,9 @@ fn finish_device(
     consistency: Consistency,
 ) -> Captured {
     let watch = match (consistency, file.metadata()) {
-        (Consistency::Offline, Ok(metadata)) => Watch::device(sysfs_folder(metadata.rdev())),
+        (Consistency::Offline, Ok(metadata)) => file.try_clone().map_or(Watch::Nothing, |file| {
+            Watch::device(file, sysfs_folder(metadata.rdev()))
+        }),
         _ => Watch::Nothing,
     };
     Captured {

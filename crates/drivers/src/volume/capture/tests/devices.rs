@@ -51,6 +51,21 @@ fn a_device_is_read_whole_and_kept_from_being_mounted() {
     assert!(text.contains("written to while it was read"), "{text}");
     drop(captured);
 
+    // What others write is read from memory long before the device sees it; and discards are no writes.
+    let captured = bench.capture(None).unwrap();
+    let file = File::options().write(true).open(&device.path).unwrap();
+    file.write_all_at(&[2; 4096], 1 << 20).unwrap();
+    captured.verify().unwrap_err();
+    drop(captured);
+    let captured = bench.capture(None).unwrap();
+    if program("blkdiscard").is_some() {
+        let path = device.path.to_str().unwrap();
+        run("blkdiscard", &["-f", "-o", "4M", "-l", "1M", path]);
+        captured.verify().unwrap_err();
+    }
+    drop((captured, file));
+    run("mkfs.ext4", &["-q", "-F", device.path.to_str().unwrap()]);
+
     assert!(mount().status.success());
     let users = users_of(&bench.source).unwrap();
     let text = bench.refusal();
