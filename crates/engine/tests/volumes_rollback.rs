@@ -3,68 +3,21 @@
 
 mod common;
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::rollbacks::{BLOCK, assert_file, changed, copy_of_state, disk, start_from, succeeded};
+use common::rollbacks::{
+    BLOCK, assert_file, changed, copy_of_state, disk, host, limit_reading, lines, run, start_from,
+    succeeded, until_mixed,
+};
 use common::volumes::assert_content;
-use common::{World, world};
+use common::world;
 use serde_json::{Value, json};
-use snapkeep_drivers::volume::host::{Hook, HookSpec};
 use snapkeep_engine::{
     CreatePoints, EngineError, HostSpec, JobInfo, JobState, RollbackMode, VolumeStatus,
 };
-
-/// A host whose hooks note what they are asked in a file and keep its state in another. It is stopped.
-fn host(world: &World, name: &str) -> (HostSpec, PathBuf) {
-    let folder = world.folder.path().join("hosts");
-    std::fs::create_dir_all(&folder).unwrap();
-    let (script, log, state) = (
-        folder.join(format!("{name}.sh")),
-        folder.join(format!("{name}.log")),
-        folder.join(format!("{name}.running")),
-    );
-    let text = format!(
-        "#!/bin/sh\ncase $1 in\n\
-         stop) echo stop >> {log}; rm -f {state};;\n\
-         start) echo start >> {log}; touch {state};;\n\
-         status) test -e {state};;\nesac\n",
-        log = log.display(),
-        state = state.display()
-    );
-    std::fs::write(&script, text).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::write(&log, "").unwrap();
-    let hook = |action: &str| {
-        Some(Hook {
-            argv: vec![
-                "/bin/sh".into(),
-                script.display().to_string(),
-                action.into(),
-            ],
-            timeout_s: None,
-        })
-    };
-    let spec = HookSpec {
-        stop: hook("stop"),
-        start: hook("start"),
-        status: hook("status"),
-        ..HookSpec::default()
-    };
-    (HostSpec::Hooks(spec), log)
-}
-
-/// Lets a host run.
-fn run(log: &Path) {
-    std::fs::write(log.with_extension("running"), "").unwrap();
-}
-
-fn lines(log: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(log).unwrap();
-    text.lines().map(str::to_owned).collect()
-}
 
 fn outcome_of<'a>(job: &'a JobInfo, volume: &str) -> &'a Value {
     let volumes = job.result.as_ref().unwrap()["volumes"].as_array().unwrap();
@@ -334,26 +287,6 @@ async fn a_running_host_is_stopped_before_the_point_of_how_things_are_now() {
     let status = engine.volume(&volume).await.unwrap().status;
     assert_eq!(status, VolumeStatus::Available);
     engine.shutdown(Duration::from_secs(5)).await;
-}
-
-/// Limits reading from the repository of points, so that a rollback takes its time; none = no limit.
-async fn limit_reading(world: &World, rate: Option<&str>) {
-    let mut settings = json!({ "location": "volumes" });
-    if let Some(rate) = rate {
-        settings["max_restore_bytes_per_sec"] = json!(rate);
-    }
-    world.register_with("volumes", settings).await.unwrap();
-}
-
-/// Waits until a rollback has written something to a file that holds only `old`.
-async fn until_mixed(path: &Path, old: &[u8]) {
-    for _ in 0..600 {
-        if std::fs::read(path).unwrap() != old {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("nothing was written within 12 seconds");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,13 @@
 //! Volumes outside of the folder of volumes, and hosts, for tests that write to them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde_json::json;
 use snapkeep_drivers::StoreDriver;
+use snapkeep_drivers::volume::host::{Hook, HookSpec};
 use snapkeep_engine::{
     AddInstance, AddVolume, Engine, EngineConfig, EngineError, HostSpec, JobInfo, JobState,
     PointInfo, PointsTicket, RollbackMode,
@@ -136,4 +140,74 @@ pub async fn start_from(world: &World, copy: &tempfile::TempDir) -> Engine {
     };
     let driver = Arc::new(StoreDriver::new(world.store.clone()));
     Engine::start(config, driver).await.unwrap()
+}
+
+/// A host whose hooks note what they are asked in a file and keep its state in another. It is stopped.
+pub fn host(world: &World, name: &str) -> (HostSpec, PathBuf) {
+    let folder = world.folder.path().join("hosts");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (script, log, state) = (
+        folder.join(format!("{name}.sh")),
+        folder.join(format!("{name}.log")),
+        folder.join(format!("{name}.running")),
+    );
+    let text = format!(
+        "#!/bin/sh\ncase $1 in\n\
+         stop) echo stop >> {log}; rm -f {state};;\n\
+         start) echo start >> {log}; touch {state};;\n\
+         status) test -e {state};;\nesac\n",
+        log = log.display(),
+        state = state.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&log, "").unwrap();
+    let hook = |action: &str| {
+        Some(Hook {
+            argv: vec![
+                "/bin/sh".into(),
+                script.display().to_string(),
+                action.into(),
+            ],
+            timeout_s: None,
+        })
+    };
+    let spec = HookSpec {
+        stop: hook("stop"),
+        start: hook("start"),
+        status: hook("status"),
+        ..HookSpec::default()
+    };
+    (HostSpec::Hooks(spec), log)
+}
+
+/// Lets a host run.
+pub fn run(log: &Path) {
+    std::fs::write(log.with_extension("running"), "").unwrap();
+}
+
+/// What the hooks of a host were asked, in order.
+pub fn lines(log: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(log).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Limits reading from the repository of points, so that a rollback takes its time; none = no limit.
+pub async fn limit_reading(world: &World, rate: Option<&str>) {
+    let mut settings = json!({ "location": "volumes" });
+    if let Some(rate) = rate {
+        settings["max_restore_bytes_per_sec"] = json!(rate);
+    }
+    world.register_with("volumes", settings).await.unwrap();
+}
+
+/// Waits until a rollback has written something to a file that holds only `old`.
+pub async fn until_mixed(path: &Path, old: &[u8]) {
+    for _ in 0..600 {
+        if std::fs::read(path).unwrap() != old {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("nothing was written within 12 seconds");
 }

@@ -333,6 +333,14 @@ pub(super) fn start_again(group: &Group<'_>) -> String {
         return String::new();
     }
     let host = &group.plan.host.id;
+    let is_written_to = |record: &&RollbackRecord| record.stage != RollbackStage::Waiting;
+    if let Some(earlier) = group.earlier.iter().find(is_written_to) {
+        return format!(
+            "[{host}] is not started: its volume [{}] is suspended: {}",
+            earlier.source.volume,
+            earlier.suspension(false)
+        );
+    }
     match group.control.start() {
         Ok(()) => format!("[{host}] was started again"),
         Err(error) => format!("[{host}] could not be started again: {error}"),

@@ -43,7 +43,11 @@ pub(super) fn spawn(
         "apply",
         move |inner| {
             let rollback = Rollback::new(inner, &of_work, plan.size_bytes());
-            rollback.run(&plan, safety)
+            let result = rollback.run(&plan, safety);
+            if result.is_err() {
+                rollback.tell_of_the_rest();
+            }
+            result
         },
         move |inner, result| {
             if let Err(error) = &result {
@@ -131,6 +135,21 @@ impl<'a> Rollback<'a> {
                     })
                     .collect();
                 Ok(json!({ "volumes": volumes, "safety_points": safety_points }))
+            }
+        }
+    }
+
+    /// Says of volumes that it leaves suspended that nobody works on them any more.
+    fn tell_of_the_rest(&self) {
+        let noted = self.inner.block_on(self.inner.catalogue.rollbacks());
+        let left = noted.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the notes of rollbacks cannot be read");
+            Vec::new()
+        });
+        for record in left.iter().filter(|it| it.job == self.job.id()) {
+            if record.stage != RollbackStage::Waiting {
+                let reason = record.suspension(false);
+                self.inner.registry.suspend(&record.source.volume, &reason);
             }
         }
     }
