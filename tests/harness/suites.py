@@ -62,6 +62,7 @@ SUITES = (
     Suite("conformance", "the same requests to a real OpenSearch and to Snapkeep, answers compared", 600, ("binary", "opensearch")),
     Suite("nbd", "disks of snapshots over NBD: nbdinfo, nbdcopy, qemu-img, booting, overlays, TLS, hostile clients; the client on the servers of others", 600, ("binary", "nbd-tools")),
     Suite("volumes", "disks: ext4 and XFS images, how changes are found, live disks of QEMU, chains, rollbacks in place, disks in use", 600, ("binary", "restic", "disk-tools")),
+    Suite("hosts", "a running QEMU as the host of disks: live snapshots, a server killed in the middle of them, rollbacks that stop and start it", 600, ("binary", "qemu")),
     Suite("cli", "the program: commands, JSON output, exit codes, configuration errors, shutdown", 300, ("binary", "restic")),
     Suite("demo", "the round trip that `cargo run -- demo` shows a newcomer", 300, ("binary",)),
 )
@@ -140,7 +141,11 @@ def provide_disk_tools() -> None:
     provide_programs(qemu | ext4 | dict.fromkeys(["mkfs.xfs", "xfs_repair"], "xfsprogs"))
 
 
-PROVIDERS = {"binary": provide_binary, "disk-tools": provide_disk_tools, "nbd-tools": provide_nbd_tools, "restic": provide_restic, "opensearch": provide_opensearch, "weaviate-client": provide_weaviate_client}
+def provide_qemu() -> None:
+    provide_programs({"qemu-img": "qemu-utils", "qemu-system-x86_64": "qemu-system-x86"})
+
+
+PROVIDERS = {"binary": provide_binary, "disk-tools": provide_disk_tools, "nbd-tools": provide_nbd_tools, "qemu": provide_qemu, "restic": provide_restic, "opensearch": provide_opensearch, "weaviate-client": provide_weaviate_client}
 
 
 class Needs:

@@ -111,7 +111,7 @@ pub fn recover_freezes(state_dir: &Path) -> Result<Vec<RecoveredFreeze>, VolumeE
 
 fn recover(left: LeftOver) -> Result<RecoveredFreeze, VolumeError> {
     let Ok(record) = &left.record else {
-        // A crash while it was written leaves it cut off; nothing was frozen yet then.
+        // Not by a crash, which leaves no half of one: somebody wrote to it, or the disk failed.
         let result = Err(left.set_aside());
         return Ok(RecoveredFreeze {
             instance: String::new(),
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_was_cut_off_is_reported_once_and_set_aside() {
+    fn a_record_that_cannot_be_read_is_reported_once_and_set_aside() {
         let host = Scripted::new();
         fs::create_dir_all(host.state().join("hosts")).unwrap();
         fs::write(host.state().join("hosts/i-1-1-0.json"), "{\"version\":1,").unwrap();

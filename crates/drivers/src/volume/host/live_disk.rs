@@ -4,12 +4,13 @@ use std::fmt;
 use std::ops::Range;
 
 use serde_json::Value;
-use snapkeep_nbd::{Client, Options, StatusRange, Uri};
+use snapkeep_nbd::{Client, Options, Uri};
 use tracing::warn;
 
+use crate::volume::source::dirty_ranges;
 use crate::volume::{
-    ChangeSource, Changes, Consistency, DiskCapture, DiskRequest, DiskToken, Extent, RangeSet,
-    TokenKind, VolumeError, VolumeFormat, forget,
+    ChangeSource, Changes, Consistency, DiskCapture, DiskRequest, DiskToken, Extent, TokenKind,
+    VolumeError, VolumeFormat, forget,
 };
 
 /// NBD's name of what is data and what zeroes.
@@ -65,21 +66,11 @@ impl LiveDisk {
             Ok(bitmap) if !client.has_context(&bitmap) => {
                 Changes::unknown(format!("[{bitmap}] is not offered with the export"))
             }
-            Ok(bitmap) => {
-                let status = client
-                    .block_status(&bitmap, 0..client.size_bytes())
-                    .map_err(failed)?;
-                let dirty: RangeSet = status
-                    .into_iter()
-                    .filter(StatusRange::is_dirty)
-                    .map(|status| status.range)
-                    .collect();
-                Changes {
-                    source: ChangeSource::Bitmap,
-                    ranges: Some(dirty),
-                    reason: None,
-                }
-            }
+            Ok(bitmap) => Changes {
+                source: ChangeSource::Bitmap,
+                ranges: Some(dirty_ranges(&client, &bitmap).map_err(failed)?),
+                reason: None,
+            },
         };
         Ok(Self {
             client,

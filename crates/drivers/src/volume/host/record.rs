@@ -6,8 +6,10 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tracing::debug;
 
 use super::{HostContext, HostControl, HostSpec};
 use crate::volume::files::random_hex;
@@ -16,6 +18,9 @@ use crate::volume::{DiskSource, VolumeError};
 /// The folder of the records, below the state folder.
 const FOLDER: &str = "hosts";
 const VERSION: u32 = 1;
+/// Extension of a record that is being written, and age after which nobody can still be writing it.
+const UNFINISHED: &str = "new";
+const UNFINISHED_AGE: Duration = Duration::from_secs(60);
 /// Longest record that is read: 1 MiB; the writer's are a few hundred bytes.
 const LONGEST_BYTES: u64 = 1024 * 1024;
 
@@ -92,17 +97,17 @@ impl OpenRecord {
         ));
         let text = serde_json::to_vec(&record)
             .map_err(|cause| io("write the record", &path, cause.into()))?;
+        let unfinished = path.with_extension(UNFINISHED);
+        // Under its name only when it is whole; the lock is the file's and goes with it.
         let write = || -> std::io::Result<File> {
-            // It gets its name when it is locked and complete, or who looks for left records could take it for one.
-            let hidden = path.with_extension("new");
             let mut file = OpenOptions::new()
                 .create_new(true)
                 .write(true)
-                .open(&hidden)?;
+                .open(&unfinished)?;
             file.lock()?;
             file.write_all(&text)?;
             file.sync_all()?;
-            fs::rename(&hidden, &path)?;
+            fs::rename(&unfinished, &path)?;
             File::open(&folder)?.sync_all()?;
             Ok(file)
         };
@@ -164,6 +169,12 @@ pub fn left_over(state_dir: &Path) -> Result<Vec<LeftOver>, VolumeError> {
         let path = entry
             .map_err(|cause| io("list the folder", &folder, cause))?
             .path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == UNFINISHED)
+        {
+            remove_abandoned(&path);
+        }
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
@@ -184,6 +195,19 @@ pub fn left_over(state_dir: &Path) -> Result<Vec<LeftOver>, VolumeError> {
         });
     }
     Ok(found)
+}
+
+/// Removes a record that a crash left unfinished: of what was not begun.
+fn remove_abandoned(path: &Path) {
+    let age = fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .ok()
+        .and_then(|modified| modified.elapsed().ok());
+    if age.is_some_and(|age| age > UNFINISHED_AGE)
+        && let Err(cause) = remove(path)
+    {
+        debug!(%cause, "an unfinished record stays for now");
+    }
 }
 
 fn read(mut file: &File, path: &Path) -> Result<HostRecord, VolumeError> {

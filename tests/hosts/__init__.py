@@ -1,0 +1,1 @@
+"""Machines that run on snapshotted disks."""
