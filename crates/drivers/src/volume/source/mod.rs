@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::{Extent, VolumeError};
 
 pub(in crate::volume) use file::FileSource;
-pub(in crate::volume) use nbd::NbdSource;
+pub(in crate::volume) use nbd::{NbdSource, dirty_ranges};
 pub use qemu_nbd::recover_captures;
 pub(in crate::volume) use qemu_nbd::{ImageView, QemuNbd, bitmap_context};
 

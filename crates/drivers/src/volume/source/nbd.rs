@@ -44,21 +44,27 @@ impl NbdSource {
 
     /// What a dirty bitmap says has changed. `context` is the full name, `qemu:dirty-bitmap:…`.
     pub(in crate::volume) fn dirty(&self, context: &str) -> Result<RangeSet, VolumeError> {
-        let size = self.client.size_bytes();
-        let mut dirty = RangeSet::new();
-        for start in (0..size).step_by(STATUS_WINDOW_BYTES) {
-            let window = start..size.min(start + STATUS_WINDOW_BYTES as u64);
-            let status = self
-                .client
-                .block_status(context, window)
-                .map_err(failed(&self.location))?;
-            for part in status.into_iter().filter(|part| part.is_dirty()) {
-                dirty.insert(part.range);
-            }
-            dirty = dirty.coarsened(MOST_CHANGES);
-        }
-        Ok(dirty.within(0..size))
+        dirty_ranges(&self.client, context).map_err(failed(&self.location))
     }
+}
+
+/// What the dirty bitmap of this context says has changed on a disk, asked for in pieces: a large disk may have more changes than
+/// there is memory for.
+pub(in crate::volume) fn dirty_ranges(
+    client: &Client,
+    context: &str,
+) -> Result<RangeSet, NbdError> {
+    let size = client.size_bytes();
+    let mut dirty = RangeSet::new();
+    for start in (0..size).step_by(STATUS_WINDOW_BYTES) {
+        let window = start..size.min(start + STATUS_WINDOW_BYTES as u64);
+        let status = client.block_status(context, window)?;
+        for part in status.into_iter().filter(|part| part.is_dirty()) {
+            dirty.insert(part.range);
+        }
+        dirty = dirty.coarsened(MOST_CHANGES);
+    }
+    Ok(dirty.within(0..size))
 }
 
 fn failed(location: &str) -> impl FnOnce(NbdError) -> VolumeError {
