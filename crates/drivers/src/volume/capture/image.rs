@@ -97,21 +97,20 @@ fn offline(
     {
         return Ok(unchanged(file, source, request, token));
     }
+    // What an attempt of ours changes does not count next time; whatever else happened since the first look has to show then.
     let added = match (&header, &description) {
-        (Some(header), _) if header.version < 3 => Err(
+        (Some(header), _) if header.version < 3 => Err((
             "images of qcow2 version 2 keep no bitmaps; qemu-img amend -o compat=v3 changes that"
                 .to_owned(),
-        ),
-        (_, Err(cause)) => Err(cause.clone()),
+            stat.clone(),
+        )),
+        (_, Err(cause)) => Err((cause.clone(), stat.clone())),
         (_, Ok(description)) => bitmap::add(&request.source.volume, &path, description)
-            .map_err(|cause| cause.to_string()),
+            .map_err(|cause| (cause.to_string(), settled(&file))),
     };
     let (trace, obstacle) = match added {
         Ok((name, identity)) => (Trace::Bitmap { name, identity }, None),
-        Err(obstacle) => {
-            let trace = settled(&file).map_or(Trace::Nothing, Trace::Stat);
-            (trace, Some(obstacle))
-        }
+        Err((obstacle, stat)) => (stat.map_or(Trace::Nothing, Trace::Stat), Some(obstacle)),
     };
     let generation = generation(request, size_bytes, trace);
     let opened = open_with_changes(&path, old, state_dir);
