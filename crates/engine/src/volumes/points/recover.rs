@@ -54,12 +54,20 @@ pub(crate) async fn fail_points(
     end_recovered(inner, row, Outcome::failure(reason)).await
 }
 
-/// Completes a deletion. It needs the repository, which may take its time or be out of reach.
+/// Completes a deletion. It needs the repository, which may take its time or be out of reach. When this returns the points are marked as
+/// being deleted, so that nobody begins to read them.
 pub(crate) fn complete_point_deletion(inner: &Arc<Inner>, row: JobRow, reason: &'static str) {
     let inner = Arc::clone(inner);
+    let parts: Result<Vec<Doomed>, _> = serde_json::from_value(row.input["parts"].clone());
+    let keys: Vec<(String, String)> = parts
+        .iter()
+        .flatten()
+        .flat_map(|part| part.uuids.iter().map(|it| (part.vault.clone(), it.clone())))
+        .collect();
+    inner.activity().deleting.extend(keys.iter().cloned());
     inner.runtime.clone().spawn(async move {
         let result = async {
-            let parts: Vec<Doomed> = serde_json::from_value(row.input["parts"].clone())
+            let parts = parts
                 .map_err(|error| EngineError::Internal(format!("input of a deletion: {error}")))?;
             for part in &parts {
                 delete(&inner, part).await?;
@@ -67,6 +75,7 @@ pub(crate) fn complete_point_deletion(inner: &Arc<Inner>, row: JobRow, reason: &
             Ok::<_, EngineError>(())
         }
         .await;
+        inner.activity().deleting.retain(|key| !keys.contains(key));
         let outcome = match result {
             Ok(()) => Outcome::success(None),
             Err(error) => Outcome::failure(format!("{reason}; completing it failed: {error}")),
