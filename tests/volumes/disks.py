@@ -19,8 +19,9 @@ MIB = 1 << 20
 KIB = 1 << 10
 BLOCK = 256 * KIB
 """Disks of up to 1 TiB are compared and stored in blocks of this size."""
-AUDITED = 64 * BLOCK
-"""Most that is read of what a tracker calls unchanged, on a disk of less than 3 GiB. A disk of 16 MiB is audited as a whole."""
+AUDITED = 128 * BLOCK
+"""Most that is read of what a tracker calls unchanged, on a disk of less than 3 GiB: 64 blocks of any and 64 of those with data. A disk of
+16 MiB is audited as a whole."""
 LIMIT_SECONDS = 60
 
 

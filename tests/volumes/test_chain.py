@@ -130,6 +130,18 @@ def restic_restore(stock: Restic, snapshot: str, target: Path) -> Path:
     return target
 
 
+def test_prunes_wait_for_each_other(volumes: Volumes) -> None:
+    """Also for the one that the server itself begins a moment after a deletion."""
+    path = volumes.disk("vol-pruned1", SIZE, seed=1)
+    for number in range(3):
+        point = volumes.take("vol-pruned1")["id"]
+        overwrite(path, number * MIB, 20 * MIB, seed=number)
+        volumes.delete(point)
+    jobs = [volumes.post(f"/repositories/{REPOSITORY}/prune", {}) for _ in range(4)]
+    for job in jobs:
+        volumes.done(job)
+
+
 def test_a_disk_of_several_pieces(volumes: Volumes, restic: Callable[[Server, str], Restic], tmp_path: Path) -> None:
     """4 GiB are a piece: here two, with data on both sides of the seam, and nearly all of it holes."""
     piece = 16_384 * BLOCK

@@ -96,7 +96,7 @@ impl Engine {
         let (name, opened) = (repository.to_owned(), vault.for_job(&job.cancel));
         self.run_maintenance(
             job.clone(),
-            move || {
+            move |_| {
                 let work = || {
                     let repaired = repair
                         .then(|| {
@@ -146,21 +146,11 @@ impl Engine {
         let job = self
             .begin_maintenance(JobKind::Prune, repository, &vault)
             .await?;
-        let name = repository.to_owned();
-        let opened = vault.for_job(&job.cancel);
         let options = PruneOptions {
             cancel: job.cancel.clone(),
             ..PruneOptions::default()
         };
-        self.run_maintenance(
-            job.clone(),
-            move || {
-                opened
-                    .prune(&options)
-                    .map_err(|error| unavailable(&name, &error))
-            },
-            |report| Outcome::success(Some(prune_report(&report))),
-        );
+        self.run_prune(&job, repository, vault, options);
         Ok(JobTicket { job_id: job.id() })
     }
 
@@ -191,21 +181,11 @@ impl Engine {
             });
         }
         let job = self.begin_maintenance(JobKind::Prune, name, &vault).await?;
-        let repository = name.to_owned();
-        let opened = vault.for_job(&job.cancel);
         let options = PruneOptions {
             cancel: job.cancel.clone(),
             max_unused: 0.0,
         };
-        self.run_maintenance(
-            job.clone(),
-            move || {
-                opened
-                    .prune(&options)
-                    .map_err(|error| unavailable(&repository, &error))
-            },
-            |report| Outcome::success(Some(prune_report(&report))),
-        );
+        self.run_prune(&job, name, vault, options);
         job.wait().await;
         let ended = job.info();
         let figure = |name: &str| {
@@ -243,24 +223,42 @@ impl Engine {
         self.inner.begin_job(spec, |_, _| Ok(()), |_| {}).await
     }
 
+    fn run_prune(
+        &self,
+        job: &Arc<RunningJob>,
+        repository: &str,
+        vault: Arc<OpenVault>,
+        options: PruneOptions,
+    ) {
+        let (name, waiting) = (repository.to_owned(), Arc::clone(job));
+        self.run_maintenance(
+            Arc::clone(job),
+            move |inner| {
+                let _turn = inner.wait_turn(&waiting, &vault.prune_turn)?;
+                vault
+                    .for_job(&options.cancel)
+                    .prune(&options)
+                    .map_err(|error| unavailable(&name, &error))
+            },
+            |report| Outcome::success(Some(prune_report(&report))),
+        );
+    }
+
     fn run_maintenance<T: Send + 'static>(
         &self,
         job: Arc<RunningJob>,
-        work: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+        work: impl FnOnce(&Arc<Inner>) -> Result<T, EngineError> + Send + 'static,
         outcome: impl FnOnce(T) -> Outcome + Send + 'static,
     ) {
-        self.inner.spawn_job(
-            "maintenance",
-            move |_| work(),
-            move |inner, result| {
+        self.inner
+            .spawn_job("maintenance", work, move |inner, result| {
                 let outcome = match (result, job.cancel_reason()) {
                     (Ok(report), _) => outcome(report),
                     (Err(_), Some(reason)) => Outcome::cancelled(reason),
                     (Err(error), None) => Outcome::failure(error.to_string()),
                 };
                 let _: JobInfo = inner.block_on(inner.end_job(&job, outcome, |_| {}));
-            },
-        );
+            });
     }
 
     /// Passwords of the repository.
@@ -382,6 +380,9 @@ impl Inner {
             return Ok(CleanupResult::default());
         };
         let cancel = self.closing.clone();
+        let held = Arc::clone(&vault);
+        let turn = held.prune_turn.acquire().await;
+        let _turn = turn.map_err(|error| EngineError::Internal(error.to_string()))?;
         self.blocking(move |_| {
             let options = PruneOptions {
                 cancel: cancel.clone(),

@@ -80,6 +80,8 @@ pub(crate) struct OpenVault {
     pub(crate) snapshot_turns: Semaphore,
     /// Turns of restores.
     pub(crate) restore_turns: Semaphore,
+    /// The turn of prunes: they exclude each other, so that one waits for the end of another of this process.
+    pub(crate) prune_turn: Semaphore,
     /// When the catalogue was last compared with the repository.
     pub(crate) compared: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -262,6 +264,7 @@ impl Vaults {
             throttled,
             snapshot_turns: Semaphore::new(ACTIVE_SNAPSHOTS),
             restore_turns: Semaphore::new(ACTIVE_RESTORES),
+            prune_turn: Semaphore::new(1),
             compared: tokio::sync::Mutex::new(None),
         })
     }
