@@ -104,6 +104,23 @@ impl Domain {
         self.run(operation, "domstate", &[])
             .map(|state| state.trim().to_owned())
     }
+
+    /// Whether no process has its disks open: it is off, or not defined any more.
+    pub fn is_off_or_gone(&self, operation: &str) -> Result<bool, VolumeError> {
+        let output = self.call(operation, "domstate", &[])?;
+        if output.status.success() {
+            return Ok(is_off(output.stdout.trim()));
+        }
+        if output.stderr.contains("failed to get domain") {
+            return Ok(true);
+        }
+        Err(self.failed(operation, format!("virsh domstate: {}", output.complaint())))
+    }
+}
+
+/// Whether its guest runs, so that it can be asked for something.
+pub fn is_awake(state: &str) -> bool {
+    matches!(state, "running" | "idle" | "in shutdown")
 }
 
 /// States of `virsh domstate` in which no process has the disks open.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::backup;
-use super::domain::{Domain, is_off};
+use super::domain::{Domain, is_awake, is_off};
 use super::session::{Backup, end_backup};
 use crate::volume::host::{
     HostCapture, HostContext, HostControl, HostSpec, HostState, LibvirtSpec,
@@ -137,7 +137,7 @@ impl HostControl for LibvirtHost {
             return Ok(());
         }
         // A paused guest would not see the button.
-        if state == "running" {
+        if is_awake(&state) {
             self.domain.run("stop", "shutdown", &["--mode", "acpi"])?;
             let patience = Duration::from_secs(self.spec.stop_timeout_s.unwrap_or(STOP_TIMEOUT_S));
             if self.is_off_within(patience)? {
@@ -166,7 +166,7 @@ impl HostControl for LibvirtHost {
     }
 
     fn freeze(&self) -> Result<(), VolumeError> {
-        if self.domain.state("freeze")? != "running" {
+        if !is_awake(&self.domain.state("freeze")?) {
             self.frozen.store(NOT_AT_ALL, Ordering::Relaxed);
             return Ok(());
         }
@@ -185,8 +185,10 @@ impl HostControl for LibvirtHost {
         if frozen == NOT_AT_ALL {
             return Ok(());
         }
+        if self.domain.is_off_or_gone("thaw")? {
+            return Ok(());
+        }
         match self.domain.state("thaw")?.as_str() {
-            state if is_off(state) => Ok(()),
             "paused" => self.domain.run("thaw", "resume", &[]).map(drop),
             _ if frozen == BY_PAUSE => Ok(()),
             _ if frozen == BY_AGENT => self.domain.run("thaw", "domfsthaw", &[]).map(drop),

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use snapkeep_nbd::Uri;
 use tracing::{error, warn};
 
-use super::domain::{Domain, is_off};
+use super::domain::Domain;
 use crate::volume::host::live_disk::{LiveDisk, LivePart};
 use crate::volume::host::record::OpenRecord;
 use crate::volume::{Consistency, DiskRequest, VolumeError};
@@ -121,7 +121,7 @@ fn escaped(text: &str) -> String {
 /// Ends the job if it still runs. The checkpoint stays: nobody knows whether a token names it, and one that none does goes with the next
 /// success. When the domain is off, the job went with it.
 pub fn end_backup(domain: &Domain, backup: &Backup) -> Result<(), VolumeError> {
-    if !is_off(&domain.state(OPERATION)?) {
+    if !domain.is_off_or_gone(OPERATION)? {
         let deadline = Instant::now() + END_TIMEOUT;
         let socket = escaped(&backup.socket.display().to_string());
         let mut is_told = false;
