@@ -55,7 +55,7 @@ class Volumes:
         return self.post("/volumes", {"location": str(location), **more}).ok()["id"]
 
     def add_instance(self, name: str, volumes: list[str], **host: Any) -> str:
-        return self.post("/instances", {"name": name, "volumes": volumes, "host": host}).ok()["id"]
+        return self.post("/instances", {"name": name, "volumes": volumes, "host": host or {"driver": "none"}}).ok()["id"]
 
     def volume(self, identity: str) -> dict:
         return self.get(f"/volumes/{identity}")
