@@ -11,7 +11,7 @@ use common::{World, after_crash, world};
 use serde_json::json;
 use snapkeep_engine::{
     AddInstance, AddVolume, CreatePoints, EngineError, HostSpec, JobState, PointKind, PointQuery,
-    PointStatus, PointTransition, PointsTicket, SnapshotState, VolumeOrigin,
+    PointStatus, PointTransition, PointsTicket, SnapshotState, VolumeFormat, VolumeOrigin,
 };
 
 fn request(resources: &[&str]) -> CreatePoints {
@@ -353,4 +353,18 @@ async fn volumes_are_added_and_removed() {
     let found = Disk::new(&world, "vol-0000001.raw", 512);
     let file = world.engine.remove_volume(&found.volume).await;
     assert!(matches!(file, Err(EngineError::ResourceRefused { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_writes_to_its_raw_disk_does_not_make_it_another_format() {
+    let world = world().await;
+    let disk = Disk::new(&world, "vol-0000001.raw", 1 << 20);
+    fs::write(&disk.path, [b"QFI\xfb".as_slice(), &[9; 100_000]].concat()).unwrap();
+    let volume = world.engine.volume("vol-0000001").await.unwrap();
+    assert_eq!(volume.format, VolumeFormat::Raw);
+    assert_eq!(volume.size_bytes, 100_004);
+    let ticket = create(&world, &["vol-0000001"], "one").await.unwrap();
+    let point = point_of(&world, &ticket).await;
+    assert_eq!(point.status, PointStatus::Available, "{point:?}");
+    disk.assert_stored(&world, &point).await;
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use snapkeep_drivers::volume::{VolumeError, forget, forget_gone, probe};
+use snapkeep_drivers::volume::{ProbedDisk, VolumeError, forget, forget_gone, probe};
 
 use super::build::{Parts, build, declared, name_of, resolve, resource_row};
 use super::found::{find_instances, find_volumes};
@@ -37,7 +37,10 @@ impl Inner {
         let rows = self.catalogue.resources().await?;
         let (known, new_rows) = self
             .blocking(move |inner| {
-                let config = &inner.config.volumes;
+                let config = &mut inner.config.volumes.clone();
+                for volume in &mut config.volumes {
+                    volume.format = volume.format.or_else(|| format_at(&volume.location));
+                }
                 let unreadable = |folder: &Path, error: std::io::Error| {
                     EngineError::Configuration(format!(
                         "the folder {} cannot be read: {error}; check its permissions",
@@ -53,7 +56,7 @@ impl Inner {
                     instances.extend(found);
                 }
                 let (known, new_rows) = build(&Parts {
-                    config,
+                    config: &*config,
                     rows: &rows,
                     volumes: &volumes,
                     instances: &instances,
@@ -73,8 +76,9 @@ impl Inner {
     pub(crate) async fn find_volume(self: &Arc<Self>, id: &str) -> Result<VolumeInfo, EngineError> {
         let known = self.registry.known().volumes.get(id).cloned();
         let volume = match known {
-            Some(volume) => Some(volume),
-            None => {
+            // What was not there when it was looked for may be of another format than it was taken for.
+            Some(volume) if volume.status != VolumeStatus::Missing => Some(volume),
+            _ => {
                 self.scan_volumes().await?;
                 self.registry.known().volumes.get(id).cloned()
             }
@@ -151,18 +155,41 @@ impl Inner {
     }
 }
 
+/// What is at a location, if it can be told. Blocks.
+fn format_at(location: &str) -> Option<VolumeFormat> {
+    if location.starts_with("nbd") {
+        return Some(VolumeFormat::Nbd);
+    }
+    found_at(location, None).ok().map(|found| found.format)
+}
+
+/// What is at a location that is declared to be of a format, or of none. A raw image is what it is declared to be. Blocks.
+fn found_at(location: &str, declared_as: Option<VolumeFormat>) -> Result<ProbedDisk, VolumeError> {
+    let is_raw = declared_as == Some(VolumeFormat::Raw);
+    match raw_file_bytes(location).filter(|_| is_raw) {
+        Some(size_bytes) => Ok(ProbedDisk {
+            format: VolumeFormat::Raw,
+            size_bytes,
+        }),
+        None => probe(location),
+    }
+}
+
+/// The length of a regular file, whatever is in it. Blocks.
+fn raw_file_bytes(location: &str) -> Option<u64> {
+    let metadata = std::fs::metadata(location).ok()?;
+    metadata.is_file().then_some(metadata.len())
+}
+
 /// Looks what a volume is. Blocks.
 fn inspect(volume: &mut VolumeInfo, look: Look) {
     if volume.format == VolumeFormat::Nbd && look == Look::Local {
         return;
     }
-    match probe(&volume.location) {
+    match found_at(&volume.location, Some(volume.format)) {
         Ok(found) => {
             volume.size_bytes = found.size_bytes;
-            // A raw image is what it is declared to be, whatever a guest has written to its first bytes.
-            if volume.format != VolumeFormat::Raw || found.format == VolumeFormat::Block {
-                volume.format = found.format;
-            }
+            volume.format = found.format;
             volume.status = VolumeStatus::Available;
         }
         Err(error) => {
@@ -258,15 +285,13 @@ impl Engine {
                 None => fresh(IdKind::Volume, |id| known.volumes.contains_key(id)),
             }
         };
-        let location = volume.location.clone();
+        let (location, declared_as) = (volume.location.clone(), volume.format);
         let found = inner
-            .blocking(move |_| Ok(probe(&location)))
+            .blocking(move |_| Ok(found_at(&location, declared_as)))
             .await?
             .map_err(|error: VolumeError| refused(&name, error.to_string()))?;
         let format = volume.format.unwrap_or(found.format);
-        let fits = format == found.format
-            || (format == VolumeFormat::Raw && found.format == VolumeFormat::Qcow2);
-        if !fits {
+        if format != found.format {
             return Err(refused(
                 &name,
                 format!("[{}] is {}, not {format}", volume.location, found.format),

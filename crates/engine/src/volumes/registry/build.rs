@@ -279,6 +279,12 @@ pub(super) fn declared(id: String, volume: &AddVolume, origin: VolumeOrigin) -> 
     } else {
         VolumeFormat::Raw
     });
+    // Without a format nothing was found there, and it has to be looked for again.
+    let status = if volume.format.is_none() && !is_nbd {
+        VolumeStatus::Missing
+    } else {
+        VolumeStatus::Available
+    };
     VolumeInfo {
         id,
         name: name_of(volume),
@@ -287,7 +293,7 @@ pub(super) fn declared(id: String, volume: &AddVolume, origin: VolumeOrigin) -> 
         size_bytes: 0,
         origin,
         instance: None,
-        status: VolumeStatus::Available,
+        status,
         allow_inconsistent: volume.allow_inconsistent,
         rollback: volume.rollback.unwrap_or(match format {
             VolumeFormat::Raw | VolumeFormat::Qcow2 => RollbackMode::Swap,
