@@ -78,3 +78,22 @@ def test_an_image_of_an_instance_holds_all_its_disks_in_order(volumes: Volumes, 
     volumes.roll_back(point)
     assert [digest(disk) for disk in reversed(disks)] == [digest(wanted) for wanted in held]
     said("e2fsck", "-fn", disks[0])
+
+
+@pytest.mark.parametrize("size", [1, 511, 512, 256 * KIB - 1, 256 * KIB + 1, 3 * MIB + 12345])
+def test_a_disk_of_an_odd_size_comes_back_to_the_last_byte(volumes: Volumes, tmp_path: Path, size: int) -> None:
+    volume = f"vol-{size:07}"
+    path = volumes.disk(volume, size, seed=size)
+    first, content = volumes.take(volume)["id"], digest(path)
+    overwrite(path, size - 1, 1, seed=size + 1)
+    second = volumes.take(volume)["id"]
+    for point in (first, second):
+        volumes.roll_back(point)
+        assert path.stat().st_size == size
+        for format in ("raw", "qcow2", "vmdk"):
+            exported = volumes.export(point, tmp_path / f"exported.{format}", "--format", format, "--force")
+            # QEMU counts in sectors of 512 bytes; what is added are zeroes.
+            compare(exported, format, path, "raw")
+    volumes.roll_back(first)
+    assert digest(path) == content
+    assert digest(volumes.create(first, f"copy of {size}")["location"]) == content
