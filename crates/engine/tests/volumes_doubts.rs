@@ -4,6 +4,9 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -116,6 +119,60 @@ async fn disks_of_any_size_are_whole_and_come_back_whole() {
         );
         let copy = world.engine.volume(&made.resources[0]).await.unwrap();
         assert_file(copy.location.as_ref(), &before);
+    }
+    world.check("volumes").await;
+}
+
+/// Some bytes of a file.
+fn piece_of(path: &Path, at: u64) -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    File::open(path)
+        .unwrap()
+        .read_exact_at(&mut bytes, at)
+        .unwrap();
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disks_of_several_pieces_keep_what_is_at_their_seams() {
+    let world = world().await;
+    // Stored in pieces of 4 GiB; the last one is a part of one.
+    let piece = 4_u64 << 30;
+    let disk = Disk::new(&world, "vol-large01.raw", 2 * piece + 5 * KIB_256 + 4096);
+    let seams = [
+        0,
+        piece - 4096,
+        piece,
+        2 * piece - 4096,
+        2 * piece,
+        2 * piece + 5 * KIB_256,
+    ];
+    let fill = |seed: u64, at: u64| disk.fill(seed + at, at..at + 4096);
+    let now = || seams.map(|at| piece_of(&disk.path, at));
+    let mut points = Vec::new();
+    seams.iter().for_each(|at| fill(1, *at));
+    points.push((world.point(&disk.volume, "all").await, now()));
+    fill(2, piece);
+    points.push((world.point(&disk.volume, "one").await, now()));
+    fill(3, 2 * piece + 5 * KIB_256);
+    points.push((world.point(&disk.volume, "end").await, now()));
+    for (point, expected) in &points {
+        let stored = world.engine.open_disk(&point.id, None).await.unwrap();
+        let found = tokio::task::spawn_blocking(move || {
+            seams.map(|at| {
+                let mut bytes = vec![0; 4096];
+                stored.read_at(at, &mut bytes).unwrap();
+                bytes
+            })
+        });
+        assert!(found.await.unwrap() == *expected, "{}", point.name);
+    }
+    for (point, expected) in points.iter().rev().chain(&points) {
+        let job = world.apply(&[&point.id]).await.unwrap();
+        assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+        assert!(now() == *expected, "{}", point.name);
+        let metadata = std::fs::metadata(&disk.path).unwrap();
+        assert!(metadata.blocks() * 512 < 64 << 20, "holes came back full");
     }
     world.check("volumes").await;
 }
