@@ -1,5 +1,5 @@
 //! The engine as dialects see it. Its methods live beside what they are about: [`crate::repositories`], [`crate::snapshots`],
-//! [`crate::restores`], [`crate::policies`], [`crate::jobs`], [`crate::maintenance`].
+//! [`crate::restores`], [`crate::volumes`], [`crate::policies`], [`crate::jobs`], [`crate::maintenance`].
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};

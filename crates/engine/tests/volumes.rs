@@ -84,7 +84,11 @@ async fn nothing_changed_costs_a_sample() {
         stored.reason
     );
     assert_eq!((stored.changed_bytes, stored.stored_bytes), (0, 0));
-    assert!(stored.read_bytes <= 2 * 64 * KIB_256, "{}", stored.read_bytes);
+    assert!(
+        stored.read_bytes <= 2 * 64 * KIB_256,
+        "{}",
+        stored.read_bytes
+    );
     disk.assert_stored(&world, &second).await;
 }
 
