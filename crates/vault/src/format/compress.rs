@@ -5,15 +5,22 @@
 use super::FormatError;
 use std::fmt;
 use std::io::Cursor;
+use std::ops::RangeInclusive;
 use zstd::zstd_safe::CParameter;
 
 /// Level 3: on blobs of 1 MiB it stores less than restic's default for about the same time as level 1.
 pub const DEFAULT_LEVEL: i32 = 3;
 
+/// Contents for which zstd has other tables than for larger ones. At [`DEFAULT_LEVEL`] it looks there for matches of four bytes and
+/// above for five; with five it takes no longer and stores 2 to 3 % less of records and text, and up to 1.5 % more of programs.
+const LONGER_MATCHES: RangeInclusive<usize> = (128 << 10) + 1..=256 << 10;
+
 /// A reusable compressor: one a worker, so that its tables are allocated once.
 pub struct Compressor {
     inner: zstd::bulk::Compressor<'static>,
     level: i32,
+    /// Whether matches of five bytes are looked for now.
+    has_longer_matches: bool,
 }
 
 impl Compressor {
@@ -25,7 +32,11 @@ impl Compressor {
         inner
             .set_parameter(CParameter::ChecksumFlag(false))
             .map_err(compression_error)?;
-        Ok(Self { inner, level })
+        Ok(Self {
+            inner,
+            level,
+            has_longer_matches: false,
+        })
     }
 
     /// A compressor that takes three quarters of the time of [`DEFAULT_LEVEL`]: level 1 with a hash table of 256 KiB. On
@@ -41,6 +52,7 @@ impl Compressor {
 
     /// Appends the compressed `plain` to `out` and returns the number of bytes appended.
     pub fn compress_into(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<usize, FormatError> {
+        self.prepare(plain.len())?;
         let start = out.len();
         out.reserve(zstd::zstd_safe::compress_bound(plain.len()));
         let mut target = Cursor::new(&mut *out);
@@ -48,6 +60,23 @@ impl Compressor {
         self.inner
             .compress_to_buffer(plain, &mut target)
             .map_err(compression_error)
+    }
+
+    fn prepare(&mut self, len: usize) -> Result<(), FormatError> {
+        const LONGER: u32 = 5;
+        const AS_THE_LEVEL_SAYS: u32 = 0;
+        let wants_longer = self.level == DEFAULT_LEVEL && LONGER_MATCHES.contains(&len);
+        if wants_longer != self.has_longer_matches {
+            let length = match wants_longer {
+                true => LONGER,
+                false => AS_THE_LEVEL_SAYS,
+            };
+            self.inner
+                .set_parameter(CParameter::MinMatch(length))
+                .map_err(compression_error)?;
+            self.has_longer_matches = wants_longer;
+        }
+        Ok(())
     }
 }
 
@@ -159,6 +188,25 @@ mod tests {
             .decompress_exact(&frame, 1000, &mut out)
             .unwrap();
         assert_eq!(out, [7; 1000]);
+    }
+
+    #[test]
+    fn what_a_compressor_did_before_does_not_change_what_it_does() {
+        let plain = |len: usize| -> Vec<u8> { (0..len).map(|n| (n * n / 7 % 251) as u8).collect() };
+        let mut used = Compressor::new(DEFAULT_LEVEL).unwrap();
+        for len in [1000, 200 << 10, 300 << 10, 256 << 10, 128 << 10, 256 << 10] {
+            let (mut by_used, mut by_new) = (Vec::new(), Vec::new());
+            used.compress_into(&plain(len), &mut by_used).unwrap();
+            let mut new = Compressor::new(DEFAULT_LEVEL).unwrap();
+            new.compress_into(&plain(len), &mut by_new).unwrap();
+            assert_eq!(by_used, by_new, "{len}");
+            let mut out = Vec::new();
+            let mut decompressor = Decompressor::new().unwrap();
+            decompressor
+                .decompress_exact(&by_used, len, &mut out)
+                .unwrap();
+            assert_eq!(out, plain(len));
+        }
     }
 
     proptest! {
