@@ -149,6 +149,15 @@ fn capture_group(
     let Some((_, first)) = group.first() else {
         return Ok(Vec::new());
     };
+    // Asked again: when the point was accepted a rollback that has failed since may have been under way.
+    for volume in group.iter().flat_map(|(_, point)| &point.target.volumes) {
+        if let Some(reason) = inner.registry.suspension(&volume.id) {
+            return Err(EngineError::VolumeSuspended {
+                volume: volume.id.clone(),
+                reason,
+            });
+        }
+    }
     let mut requests = Vec::new();
     let mut reasons = Vec::new();
     for (_, point) in group {
