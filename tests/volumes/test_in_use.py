@@ -1,6 +1,7 @@
 """Volumes that somebody uses: refused by name unless it is allowed, and noted then."""
 
 import contextlib
+import mmap
 from pathlib import Path
 from typing import Iterator
 
@@ -43,7 +44,16 @@ def opened(path: Path, folder: Path) -> Iterator[tuple[str, ...]]:
         yield ("process",)
 
 
-@pytest.mark.parametrize("use", [attached, loop_mounted, served_by_qemu, opened], ids=lambda use: use.__name__)
+@contextlib.contextmanager
+def mapped(path: Path, folder: Path) -> Iterator[tuple[str, ...]]:
+    """In memory, to be written to, although the file is not open any more."""
+    with open(path, "r+b") as file:
+        memory = mmap.mmap(file.fileno(), 0)
+    with memory:
+        yield ("process",)
+
+
+@pytest.mark.parametrize("use", [attached, loop_mounted, served_by_qemu, opened, mapped], ids=lambda use: use.__name__)
 def test_a_volume_in_use_is_refused_unless_it_is_allowed(on_ext4: Volumes, tmp_path: Path, use: object) -> None:
     volume = f"vol-{use.__name__.replace('_', '')[:7]}"
     path = on_ext4.disk(volume, SIZE, seed=1)
