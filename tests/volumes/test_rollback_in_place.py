@@ -6,6 +6,7 @@ from typing import Iterator
 
 import pytest
 
+from harness.polling import wait_until
 from volumes.disks import BLOCK, MIB, Hooks, Volumes, digest, loop_device, mounted, overwrite, said, sparse_file
 
 SIZE = 32 * MIB
@@ -115,6 +116,27 @@ def test_a_host_that_cannot_be_started_again_is_told_of(machine: Machine) -> Non
     error = machine.volumes.failed(machine.volumes.begin_rollback(point))
     assert "left stopped" in error, error
     assert machine.digests() == contents, "the disks are as they should be all the same"
+
+
+@pytest.mark.parametrize("hook", ["stop", "start"])
+def test_a_rollback_that_a_kill_cut_off_is_finished_and_the_host_runs_again(machine: Machine, hook: str) -> None:
+    contents = machine.digests()
+    points = [point["id"] for point in machine.volumes.take_all(*machine.ids)]
+    machine.change(seed=7)
+    machine.run()
+    hold = machine.hooks.file(f"hold-{hook}")
+    hold.touch()
+    machine.volumes.begin_rollback(*points).ok()
+    wait_until(f"the hook {hook}", lambda: hook in machine.hooks.called())
+    assert machine.statuses() == ["suspended"] * 2
+    machine.volumes.server.kill()
+    hold.unlink()
+    machine.volumes.server.start()
+    wait_until("the end of the rollback", lambda: machine.statuses() == ["available"] * 2)
+    assert machine.digests() == contents
+    assert machine.runs() and machine.hooks.called()[-1] == "start"
+    [first, second] = machine.volumes.take_all(*machine.ids, allow_inconsistent=True)
+    assert [first["parent_id"], second["parent_id"]] == points, "the next increments hang on what was rolled back to"
 
 
 def test_a_device_that_is_too_small_is_refused(machine: Machine, tmp_path: Path) -> None:
