@@ -34,8 +34,8 @@ def on_xfs(loops: None, folder: Path) -> Iterator[Volumes]:
 
 @pytest.fixture(scope="module")
 def on_ext4(loops: None, folder: Path) -> Iterator[Volumes]:
-    """A server on ext4, which does not, and keeps exact times in its inodes of 256 bytes."""
-    yield from on(folder, "ext4", "-q", "-I", "256")
+    """A server on ext4, which does not, and keeps exact times in its inodes of 256 bytes. Nothing of it is set aside for root."""
+    yield from on(folder, "ext4", "-q", "-I", "256", "-m", "0")
 
 
 def on(folder: Path, kind: str, *options: str) -> Iterator[Volumes]:
