@@ -19,7 +19,9 @@ use common::{World, world};
 use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom;
 use rand::{Rng, SeedableRng};
-use snapkeep_engine::{CreatePoints, JobState, PointInfo, RollbackMode, VolumeStatus};
+use snapkeep_engine::{
+    CreatePoints, JobState, PointInfo, RollbackMode, VolumeFormat, VolumeStatus,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_is_not_started_while_a_disk_of_it_waits_for_the_rest_of_its_rollback() {
@@ -121,6 +123,35 @@ async fn disks_of_any_size_are_whole_and_come_back_whole() {
         assert_file(copy.location.as_ref(), &before);
     }
     world.check("volumes").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raw_disk_stays_one_when_its_guest_writes_the_header_of_an_image_to_it() {
+    let world = world().await;
+    let disk = Disk::new(&world, "vol-guest01.img", 4 * KIB_256);
+    disk.fill(1, 0..4 * KIB_256);
+    let before = disk.content();
+    let one = world.point(&disk.volume, "one").await;
+    // Version 3, 1 MiB, lying over a file of the server's.
+    let mut header = [0; 512];
+    header[..4].copy_from_slice(b"QFI\xfb");
+    header[7] = 3;
+    header[15] = 128;
+    header[19] = 11;
+    header[23] = 16;
+    header[29] = 16;
+    header[103] = 104;
+    header[128..139].copy_from_slice(b"/etc/passwd");
+    let file = File::options().write(true).open(&disk.path).unwrap();
+    file.write_all_at(&header, 0).unwrap();
+    drop(file);
+    let world = world.restart().await;
+    let two = world.point(&disk.volume, "two").await;
+    assert_eq!(two.disks[0].format, VolumeFormat::Raw);
+    disk.assert_stored(&world, &two).await;
+    let job = world.apply(&[&one.id]).await.unwrap();
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    assert_file(&disk.path, &before);
 }
 
 /// Some bytes of a file.

@@ -7,7 +7,7 @@ use snapkeep_drivers::volume::{ProbedDisk, VolumeError, forget, forget_gone, pro
 
 use super::build::{Parts, build, declared, name_of, resolve, resource_row};
 use super::found::{find_instances, find_volumes};
-use super::source_of;
+use super::{Known, source_of};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::model::{
@@ -35,7 +35,7 @@ impl Inner {
     pub(crate) async fn scan_volumes(self: &Arc<Self>) -> Result<(), EngineError> {
         let _one_at_a_time = self.registry.scan.lock().await;
         let rows = self.catalogue.resources().await?;
-        let (known, new_rows) = self
+        let (mut known, new_rows) = self
             .blocking(move |inner| {
                 let config = &mut inner.config.volumes.clone();
                 for volume in &mut config.volumes {
@@ -68,7 +68,46 @@ impl Inner {
         for row in &new_rows {
             self.catalogue.put_resource(row).await?;
         }
+        self.keep_raw(&mut known).await?;
         *self.registry.known() = known;
+        Ok(())
+    }
+
+    /// Takes files for raw that were so at their last point, though they begin like an image now and nothing else says what they are: a
+    /// guest can write that to its own disk, and an image names other files to be read. Of a raw disk every byte is kept, whatever it is.
+    async fn keep_raw(&self, known: &mut Known) -> Result<(), EngineError> {
+        let is_said = |volume: &VolumeInfo| {
+            let mut configured = self.config.volumes.volumes.iter();
+            volume.origin == VolumeOrigin::Added
+                || [".qcow2", ".qcow"]
+                    .iter()
+                    .any(|it| volume.location.ends_with(it))
+                || configured.any(|it| it.format.is_some() && it.location == volume.location)
+        };
+        let images = known.volumes.values_mut();
+        let doubtful: Vec<&mut VolumeInfo> = images
+            .filter(|it| it.format == VolumeFormat::Qcow2 && !is_said(it))
+            .collect();
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        let points = self.catalogue.points().await?;
+        for volume in doubtful {
+            let living = points.iter().filter(|row| row.status.is_living());
+            let formats = living.filter_map(|row| {
+                let mut disks = row.stored.disks.iter();
+                let disk = disks.find(|disk| disk.volume == volume.id)?;
+                Some((row.stored.point.snapshot_ms, disk.format))
+            });
+            let last = formats.max_by_key(|(at_ms, _)| *at_ms);
+            if last.is_some_and(|(_, format)| format == VolumeFormat::Raw) {
+                tracing::warn!(
+                    volume = volume.id,
+                    "a raw disk begins like a qcow2 image now and is still taken for raw; if it was converted, name it .qcow2"
+                );
+                volume.format = VolumeFormat::Raw;
+            }
+        }
         Ok(())
     }
 
