@@ -61,7 +61,7 @@ SUITES = (
     Suite("crash", "kill -9 at random points of snapshot, restore, delete and prune, of backups of collections, and of snapshots and rollbacks of disks", 1200, ("binary", "restic")),
     Suite("conformance", "the same requests to a real OpenSearch and to Snapkeep, answers compared", 600, ("binary", "opensearch")),
     Suite("nbd", "disks of snapshots over NBD: nbdinfo, nbdcopy, qemu-img, booting, overlays, TLS, hostile clients; the client on the servers of others", 600, ("binary", "nbd-tools")),
-    Suite("volumes", "disks: ext4 and XFS images, how changes are found, live disks of QEMU, chains, rollbacks in place, disks in use", 600, ("binary", "restic", "disk-tools")),
+    Suite("volumes", "disks: ext4 and XFS images, how changes are found, live disks of QEMU, chains, images, rollbacks in place, disks in use, no room", 600, ("binary", "restic", "disk-tools")),
     Suite("hosts", "a running QEMU as the host of disks: live snapshots, a server killed in the middle of them, rollbacks that stop and start it", 600, ("binary", "qemu")),
     Suite("cli", "the program: commands, JSON output, exit codes, configuration errors, shutdown", 300, ("binary", "restic")),
     Suite("demo", "the round trip that `cargo run -- demo` shows a newcomer", 300, ("binary",)),
