@@ -66,7 +66,10 @@ fn a_folder_has_the_disks_in_order_with_their_checksums() {
         )
         .unwrap();
         let image = images.join("img-abc1234");
-        assert_eq!(read_images(&images).unwrap(), std::slice::from_ref(&manifest));
+        assert_eq!(
+            read_images(&images).unwrap(),
+            std::slice::from_ref(&manifest)
+        );
         assert_eq!(fs::read_dir(&image).unwrap().count(), 3);
         for (record, disk) in manifest.disks.iter().zip([&first, &second]) {
             let file = image.join(&record.file);

@@ -48,7 +48,10 @@ pub fn write_image(
     );
     let staged = StagedFolder::begin(&path)?;
     let (disks, archive) = match layout {
-        ImageLayout::Folder { disks } => (write_disks(staged.temporary(), spec, disks, progress)?, None),
+        ImageLayout::Folder { disks } => (
+            write_disks(staged.temporary(), spec, disks, progress)?,
+            None,
+        ),
         ImageLayout::Ova => {
             let (disks, archive) = ova::write(staged.temporary(), spec, progress)?;
             (disks, Some(archive))
