@@ -89,13 +89,7 @@ def provide_binary() -> None:
 
 
 def provide_restic() -> None:
-    if shutil.which("restic"):
-        return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise Unavailable("stock restic is not installed, and installing it needs root and apt-get (apt-get install restic)")
-    print("installing restic with apt-get", flush=True)
-    run_quietly(["apt-get", "update", "-qq"], 300)
-    run_quietly(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "restic"], 300)
+    provide_programs({"restic": "restic"})
 
 
 def provide_opensearch() -> None:
