@@ -130,14 +130,15 @@ def restic_restore(stock: Restic, snapshot: str, target: Path) -> Path:
     return target
 
 
-def test_prunes_wait_for_each_other(volumes: Volumes) -> None:
+def test_prunes_and_repairs_wait_for_each_other(volumes: Volumes) -> None:
     """Also for the one that the server itself begins a moment after a deletion."""
     path = volumes.disk("vol-pruned1", SIZE, seed=1)
     for number in range(3):
         point = volumes.take("vol-pruned1")["id"]
         overwrite(path, number * MIB, 20 * MIB, seed=number)
         volumes.delete(point)
-    jobs = [volumes.post(f"/repositories/{REPOSITORY}/prune", {}) for _ in range(4)]
+    prunes_and_repairs = [("prune", {}), ("check", {"repair": True})] * 2
+    jobs = [volumes.post(f"/repositories/{REPOSITORY}/{work}", body) for work, body in prunes_and_repairs]
     for job in jobs:
         volumes.done(job)
 

@@ -94,9 +94,14 @@ impl Engine {
             ..CheckOptions::default()
         };
         let (name, opened) = (repository.to_owned(), vault.for_job(&job.cancel));
+        let waiting = Arc::clone(&job);
         self.run_maintenance(
             job.clone(),
-            move |_| {
+            move |inner| {
+                // Like a prune it has the repository for itself.
+                let _turn = repair
+                    .then(|| inner.wait_turn(&waiting, &vault.prune_turn))
+                    .transpose()?;
                 let work = || {
                     let repaired = repair
                         .then(|| {

@@ -80,7 +80,7 @@ pub(crate) struct OpenVault {
     pub(crate) snapshot_turns: Semaphore,
     /// Turns of restores.
     pub(crate) restore_turns: Semaphore,
-    /// The turn of prunes: they exclude each other, so that one waits for the end of another of this process.
+    /// The turn of prunes and repairs: they exclude each other, so that one waits for the end of another of this process.
     pub(crate) prune_turn: Semaphore,
     /// When the catalogue was last compared with the repository.
     pub(crate) compared: tokio::sync::Mutex<Option<Instant>>,
