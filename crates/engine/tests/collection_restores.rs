@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use common::collections::{
     Objects, backup_request, collections_renamed, collections_request, id, plain_object,
 };
+use common::rollbacks::{copy_of_state, start_from};
 use common::{World, object, world};
 use serde_json::json;
 use snapkeep_engine::{
@@ -29,9 +30,18 @@ async fn two() -> World {
         world.create_collection(name, 1);
         world.put_objects(name, None, objects(first..first + 200, 16));
     }
-    let info = world.back_up("backup", "one", &["A", "B"]).await;
-    assert_eq!(info.state, SnapshotState::Success, "{:?}", info.reason);
+    backed_up(&world, "backup", "one", &["A", "B"]).await;
     world
+}
+
+async fn backed_up(world: &World, repository: &str, name: &str, collections: &[&str]) {
+    let info = world.back_up(repository, name, collections).await;
+    assert_eq!(info.state, SnapshotState::Success, "{:?}", info.reason);
+}
+
+async fn brought_back(world: &World, repository: &str, name: &str, request: RestoreRequest) {
+    let run = world.bring_back(repository, name, request).await;
+    assert_eq!((run.state, run.error), (RestoreState::Success, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,17 +89,13 @@ async fn one_that_exists_can_be_skipped_or_overwritten() {
     );
 
     let old = world.store.collection("A").unwrap().uuid.clone();
-    let run = world
-        .bring_back("backup", "one", on_conflict(OnConflict::Overwrite))
-        .await;
-    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    brought_back(&world, "backup", "one", on_conflict(OnConflict::Overwrite)).await;
     assert_eq!((world.objects("A"), world.objects("B")), both);
     assert_ne!(world.store.collection("A").unwrap().uuid, old);
     // What is overwritten goes on as a history of its own.
     world.put_objects("A", None, objects(5000..5010, 16));
     let now = world.objects("A");
-    let info = world.back_up("backup", "two", &["A"]).await;
-    assert_eq!(info.state, SnapshotState::Success, "{:?}", info.reason);
+    backed_up(&world, "backup", "two", &["A"]).await;
     world
         .bring_back("backup", "two", collections_renamed(&[("A", "C")]))
         .await;
@@ -193,8 +199,7 @@ async fn references_lead_to_the_names_that_the_same_restore_gives() {
     world.register("backup").await;
     referring(&world);
     let before = [world.objects("A"), world.objects("B")];
-    let backup = world.back_up("backup", "one", &["A", "B"]).await;
-    assert_eq!(backup.state, SnapshotState::Success, "{:?}", backup.reason);
+    backed_up(&world, "backup", "one", &["A", "B"]).await;
     let led = |objects: &Objects, renamed: &[(&str, &str)]| {
         let mut objects = objects.clone();
         for (_, source, ..) in objects.values_mut().flatten() {
@@ -209,10 +214,7 @@ async fn references_lead_to_the_names_that_the_same_restore_gives() {
 
     // Both: references between them follow; what is not part of the restore stays.
     let both = [("A", "Renamed"), ("B", "B2")];
-    let run = world
-        .bring_back("backup", "one", collections_renamed(&both))
-        .await;
-    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    brought_back(&world, "backup", "one", collections_renamed(&both)).await;
     assert_eq!(world.objects("Renamed"), led(&before[0], &both));
     assert_eq!(world.objects("B2"), led(&before[1], &both));
     assert_eq!(
@@ -226,20 +228,13 @@ async fn references_lead_to_the_names_that_the_same_restore_gives() {
     );
 
     // One alone: its references to the other, which is restored under its own name or not at all, stay.
-    let run = world
-        .bring_back("backup", "one", collections_renamed(&[("B", "B3")]))
-        .await;
-    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    brought_back(&world, "backup", "one", collections_renamed(&[("B", "B3")])).await;
     assert_eq!(world.objects("B3"), led(&before[1], &[("B", "B3")]));
 
     // What came back so is as sound as any other: it can be backed up and brought back itself.
-    let again = world.back_up("backup", "two", &["Renamed", "B2"]).await;
-    assert_eq!(again.state, SnapshotState::Success, "{:?}", again.reason);
+    backed_up(&world, "backup", "two", &["Renamed", "B2"]).await;
     let back = [("Renamed", "A3"), ("B2", "B4")];
-    let run = world
-        .bring_back("backup", "two", collections_renamed(&back))
-        .await;
-    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    brought_back(&world, "backup", "two", collections_renamed(&back)).await;
     assert_eq!(
         world.objects("A3"),
         led(&before[0], &[("A", "A3"), ("B", "B4")])
@@ -252,8 +247,7 @@ async fn references_lead_to_the_names_that_the_same_restore_gives() {
         on_conflict: OnConflict::Skip,
         ..collections_renamed(&both)
     };
-    let run = world.bring_back("backup", "one", request).await;
-    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    brought_back(&world, "backup", "one", request).await;
     assert_eq!(world.objects("B2"), led(&before[1], &both));
     assert_eq!(world.objects("Renamed"), kept);
 }
@@ -272,8 +266,7 @@ async fn some_tenants_can_be_restored_under_another_name() {
         tenants: Some(vec!["b%/ü".into(), "c".into()]),
         ..collections_renamed(&[("Notes", "Some")])
     };
-    let run = world.bring_back("backup", "one", wanted.clone()).await;
-    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    brought_back(&world, "backup", "one", wanted.clone()).await;
     all.remove("a");
     assert_eq!(world.objects("Some"), all);
     let overwriting = RestoreRequest {
@@ -375,8 +368,7 @@ async fn a_cancelled_backup_ends_at_once_and_its_id_can_be_used_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_restore_leaves_nothing_and_can_be_repeated() {
     let world = slow("max_restore_bytes_per_sec").await;
-    let info = world.back_up("slow", "id", &["Large"]).await;
-    assert_eq!(info.state, SnapshotState::Success, "{:?}", info.reason);
+    backed_up(&world, "slow", "id", &["Large"]).await;
     let request = collections_renamed(&[("Large", "Copy")]);
     let ticket = world
         .engine
@@ -441,8 +433,7 @@ async fn a_cancelled_restore_leaves_nothing_and_can_be_repeated() {
         )
         .await
         .unwrap();
-    let run = world.bring_back("slow", "id", request).await;
-    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    brought_back(&world, "slow", "id", request).await;
     assert_eq!(world.objects("Copy"), world.objects("Large"));
 }
 
@@ -463,23 +454,9 @@ async fn what_a_restart_cuts_off_has_failed_with_that_reason() {
     })
     .await;
     // What a killed server leaves: its catalogue as it is now.
-    let copy = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(world.folder.path().join("data")).unwrap() {
-        let file = file.unwrap();
-        if file.file_type().unwrap().is_file() && file.file_name() != "engine.lock" {
-            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
-        }
-    }
+    let copy = copy_of_state(&world);
     world.engine.cancel_restore(&ticket.uuid).await.unwrap();
-    let config = snapkeep_engine::EngineConfig {
-        repo_roots: vec![world.folder.path().join("data/repositories")],
-        data_dir: copy.path().to_owned(),
-        ..common::config(&world.folder)
-    };
-    let driver = snapkeep_drivers::StoreDriver::new(world.store.clone());
-    let engine = snapkeep_engine::Engine::start(config, Arc::new(driver))
-        .await
-        .unwrap();
+    let engine = start_from(&world, &copy).await;
     let run = engine.latest_restore("slow", "id").await.unwrap().unwrap();
     assert_eq!((&run.uuid, run.state), (&ticket.uuid, RestoreState::Failed));
     assert_eq!(
@@ -518,10 +495,7 @@ async fn damage_fails_the_restore_and_leaves_nothing() {
     assert!(run.error.unwrap().contains("damaged"));
     assert!(world.store.collection("A2").is_none() && world.store.collection("B2").is_none());
     // The next backup does not rely on what is damaged where it reads anew, and the rest can be restored.
-    let run = world
-        .bring_back("backup", "one", collections_renamed(&[("A", "A2")]))
-        .await;
-    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    brought_back(&world, "backup", "one", collections_renamed(&[("A", "A2")])).await;
     assert_eq!(world.objects("A2"), world.objects("A"));
 }
 
@@ -562,10 +536,13 @@ async fn writes_go_on_during_a_backup_and_are_not_seen_by_it() {
     let info = world.engine.wait_snapshot(&ticket).await.unwrap();
     assert_eq!(info.state, SnapshotState::Success, "{:?}", info.reason);
     writer.await.unwrap();
-    let run = world
-        .bring_back("backup", "id", collections_renamed(&[("Large", "Copy")]))
-        .await;
-    assert_eq!((run.state, run.error), (RestoreState::Success, None));
+    brought_back(
+        &world,
+        "backup",
+        "id",
+        collections_renamed(&[("Large", "Copy")]),
+    )
+    .await;
     assert_eq!(world.objects("Copy"), moment);
 }
 
@@ -588,7 +565,6 @@ async fn a_dialects_own_repository_is_registered_once() {
         .unwrap();
     assert_eq!(made, kept);
     world.create_collection("A", 1);
-    let info = world.back_up("filesystem", "one", &["A"]).await;
-    assert_eq!(info.state, SnapshotState::Success, "{:?}", info.reason);
+    backed_up(&world, "filesystem", "one", &["A"]).await;
     assert!(world.repository_dir("weaviate").join("config").exists());
 }

@@ -4,11 +4,13 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::convert::identity;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::collections::{backup_request, collections_renamed, plain_object};
+use common::rollbacks::start_from;
 use common::{World, after_crash, config, restore_request, some_documents, world};
 use serde_json::{Value, json};
 use snapkeep_drivers::{
@@ -17,8 +19,8 @@ use snapkeep_drivers::{
     RestoreIndex, ShardCapture, StoreDriver,
 };
 use snapkeep_engine::{
-    Engine, EngineConfig, EngineError, JobState, RestoreProblem, ShardStage, SnapshotPhase,
-    SnapshotState,
+    CreateSnapshot, Engine, EngineError, JobState, RestoreProblem, ShardStage, SnapshotInfo,
+    SnapshotPhase, SnapshotState,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,14 +85,7 @@ async fn a_snapshot_that_was_stored_but_not_noted_is_found() {
         );
     }
     let finished = world.engine.wait_snapshot(&ticket).await.unwrap();
-    let config = EngineConfig {
-        repo_roots: vec![world.folder.path().join("data/repositories")],
-        data_dir: copy.path().to_owned(),
-        ..config(&copy)
-    };
-    let engine = Engine::start(config, Arc::new(StoreDriver::new(world.store.clone())))
-        .await
-        .unwrap();
+    let engine = start_from(&world, &copy).await;
     engine.refresh_repository("backup").await.unwrap();
     assert_eq!(engine.snapshots("backup").await.unwrap(), [finished]);
 }
@@ -195,18 +190,50 @@ impl ShardCapture for FlakyShard {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_that_cannot_be_read_makes_the_snapshot_failed_or_partial() {
+/// A world whose engine reads through a driver over the store's, with at most so many operations at once; none = as usual.
+async fn world_of<D: DocumentDriver + 'static>(
+    driver: impl FnOnce(StoreDriver) -> D,
+    max_operations: Option<usize>,
+) -> World {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let store =
         snapkeep_store::Store::open(&folder.path().join("store"), &Default::default()).unwrap();
-    let driver = Arc::new(Flaky(StoreDriver::new(store.clone())));
-    let engine = Engine::start(config(&folder), driver).await.unwrap();
-    let world = World {
+    let mut config = config(&folder);
+    if let Some(max_operations) = max_operations {
+        config.max_concurrent_operations = max_operations;
+    }
+    let driver = Arc::new(driver(StoreDriver::new(store.clone())));
+    let engine = Engine::start(config, driver).await.unwrap();
+    World {
         folder,
         store,
         engine,
-    };
+    }
+}
+
+/// Snapshots something of two shards, of which one cannot be read, and lets that be.
+async fn partial(world: &World, mut request: CreateSnapshot) -> SnapshotInfo {
+    request.partial = true;
+    let ticket = world
+        .engine
+        .create_snapshot("backup", request)
+        .await
+        .unwrap();
+    let partial = world.engine.wait_snapshot(&ticket).await.unwrap();
+    assert_eq!(
+        (
+            partial.state,
+            partial.shards_successful,
+            partial.shards_failed
+        ),
+        (SnapshotState::Partial, 1, 1)
+    );
+    partial
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_cannot_be_read_makes_the_snapshot_failed_or_partial() {
+    let world = world_of(Flaky, None).await;
     world.register("backup").await;
     world.create_multi_tenant("Notes", &["north", "south"]);
     for tenant in ["north", "south"] {
@@ -240,22 +267,7 @@ async fn a_tenant_that_cannot_be_read_makes_the_snapshot_failed_or_partial() {
         .await;
     assert!(matches!(again, Err(EngineError::SnapshotExists { .. })));
 
-    let mut request = backup_request("partial", &["Notes"]);
-    request.partial = true;
-    let ticket = world
-        .engine
-        .create_snapshot("backup", request)
-        .await
-        .unwrap();
-    let partial = world.engine.wait_snapshot(&ticket).await.unwrap();
-    assert_eq!(
-        (
-            partial.state,
-            partial.shards_successful,
-            partial.shards_failed
-        ),
-        (SnapshotState::Partial, 1, 1)
-    );
+    partial(&world, backup_request("partial", &["Notes"])).await;
     let renamed = collections_renamed(&[("Notes", "Part")]);
     let refused = world
         .engine
@@ -279,18 +291,7 @@ async fn a_tenant_that_cannot_be_read_makes_the_snapshot_failed_or_partial() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shard_that_cannot_be_read_makes_the_snapshot_failed_or_partial() {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let store =
-        snapkeep_store::Store::open(&folder.path().join("store"), &Default::default()).unwrap();
-    let driver = Arc::new(Flaky(StoreDriver::new(store.clone())));
-    let mut limited = config(&folder);
-    limited.max_concurrent_operations = 1;
-    let engine = Engine::start(limited, driver).await.unwrap();
-    let world = World {
-        folder,
-        store,
-        engine,
-    };
+    let world = world_of(Flaky, Some(1)).await;
     world.register("backup").await;
     world.create_index("a", 2);
     world.put("a", some_documents(0, 200));
@@ -301,22 +302,7 @@ async fn a_shard_that_cannot_be_read_makes_the_snapshot_failed_or_partial() {
         (SnapshotState::Failed, Some("[a][1] disk error"))
     );
 
-    let mut request = common::request("partial", &["a"]);
-    request.partial = true;
-    let ticket = world
-        .engine
-        .create_snapshot("backup", request)
-        .await
-        .unwrap();
-    let partial = world.engine.wait_snapshot(&ticket).await.unwrap();
-    assert_eq!(
-        (
-            partial.state,
-            partial.shards_successful,
-            partial.shards_failed
-        ),
-        (SnapshotState::Partial, 1, 1)
-    );
+    let partial = partial(&world, common::request("partial", &["a"])).await;
     assert_eq!(
         (
             partial.failures[0].shard,
@@ -355,19 +341,7 @@ async fn a_shard_that_cannot_be_read_makes_the_snapshot_failed_or_partial() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_operations_than_allowed_are_refused() {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let store =
-        snapkeep_store::Store::open(&folder.path().join("store"), &Default::default()).unwrap();
-    let mut limited = config(&folder);
-    limited.max_concurrent_operations = 1;
-    let engine = Engine::start(limited, Arc::new(StoreDriver::new(store.clone())))
-        .await
-        .unwrap();
-    let world = World {
-        folder,
-        store,
-        engine,
-    };
+    let world = world_of(identity, Some(1)).await;
     let slow = json!({ "location": "backup", "max_snapshot_bytes_per_sec": "10kb" });
     world.register_with("backup", slow).await.unwrap();
     world.create_index("a", 1);

@@ -4,25 +4,41 @@
 mod common;
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::rollbacks::{
-    BLOCK, assert_file, changed, copy_of_state, disk, host, limit_reading, lines, run, start_from,
-    succeeded, until_mixed,
+    BLOCK, Pair, assert_file, changed, copy_of_state, disk, host, limit_reading, lines, run,
+    start_from, succeeded, until_mixed,
 };
 use common::volumes::assert_content;
-use common::world;
+use common::{World, world};
 use serde_json::{Value, json};
 use snapkeep_engine::{
-    CreatePoints, EngineError, HostSpec, JobInfo, JobState, RollbackMode, VolumeStatus,
+    CreatePoints, Engine, EngineError, HostSpec, JobInfo, JobState, PointInfo, RollbackMode,
+    VolumeStatus,
 };
 
 fn outcome_of<'a>(job: &'a JobInfo, volume: &str) -> &'a Value {
     let volumes = job.result.as_ref().unwrap()["volumes"].as_array().unwrap();
     let of_volume = volumes.iter().find(|it| it["volume"] == volume).unwrap();
     &of_volume["outcome"]
+}
+
+async fn assert_available(engine: &Engine, volume: &str) {
+    let status = engine.volume(volume).await.unwrap().status;
+    assert_eq!(status, VolumeStatus::Available);
+}
+
+/// A volume that held `first` at its point and holds `other` now, and is rolled back in place, slowly.
+async fn long_way_back(world: &World, first: &[u8], other: &[u8]) -> (String, PathBuf, PointInfo) {
+    limit_reading(world, None).await;
+    let (volume, path) = world.volume("web", first, RollbackMode::InPlace).await;
+    let point = world.point(&volume, "one").await;
+    std::fs::write(&path, other).unwrap();
+    limit_reading(world, Some("2mb")).await;
+    (volume, path, point)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,8 +55,7 @@ async fn a_file_is_swapped_and_byte_for_byte_as_the_point_shows() {
     assert!(two.is_head && two.parent_id.as_deref() == Some(one.id.as_str()));
 
     let inode = std::fs::metadata(&path).unwrap().ino();
-    let job = world.apply(&[&one.id]).await.unwrap();
-    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    let job = world.rolled_back(&[&one.id]).await;
     assert_file(&path, &first);
     assert_ne!(std::fs::metadata(&path).unwrap().ino(), inode);
     let outcome = outcome_of(&job, &volume);
@@ -71,43 +86,34 @@ async fn in_place_only_what_differs_is_written() {
     let one = world.point(&volume, "one").await;
     std::fs::write(&path, changed(&changed(&first, 5, 3), 8, 1)).unwrap();
     let inode = std::fs::metadata(&path).unwrap().ino();
-    let job = world.apply(&[&one.id]).await.unwrap();
-    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    let job = world.rolled_back(&[&one.id]).await;
     assert_file(&path, &first);
     assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode);
     let outcome = outcome_of(&job, &volume);
     assert_eq!(outcome["mode"], "in_place");
     assert_eq!(outcome["written_bytes"], 2 * BLOCK as u64);
-    let status = world.engine.volume(&volume).await.unwrap().status;
-    assert_eq!(status, VolumeStatus::Available);
+    assert_available(&world.engine, &volume).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_host_of_several_volumes_is_stopped_once_and_started_once() {
     let world = world().await;
     let (first, second) = (disk(1, 12), disk(2, 12));
-    let (boot, boot_path) = world.volume("boot", &first, RollbackMode::Swap).await;
-    let (data, data_path) = world.volume("data", &second, RollbackMode::InPlace).await;
-    let (host, log) = host(&world, "web");
-    let instance = world.instance("web", &[&boot, &data], host).await;
-    let point = world.point(&instance, "both").await;
-    run(&log);
-    std::fs::write(&boot_path, changed(&first, 1, 1)).unwrap();
-    std::fs::write(&data_path, changed(&second, 1, 1)).unwrap();
+    let web = Pair::new(&world, &first, &second, RollbackMode::InPlace).await;
+    std::fs::write(&web.boot_path, changed(&first, 1, 1)).unwrap();
+    std::fs::write(&web.data_path, changed(&second, 1, 1)).unwrap();
 
-    let job = world.apply(&[&point.id]).await.unwrap();
-    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
-    assert_file(&boot_path, &first);
-    assert_file(&data_path, &second);
-    assert_eq!(lines(&log), ["stop", "start"]);
+    world.rolled_back(&[&web.point.id]).await;
+    assert_file(&web.boot_path, &first);
+    assert_file(&web.data_path, &second);
+    assert_eq!(lines(&web.log), ["stop", "start"]);
 
     // One that is stopped stays so.
-    std::fs::remove_file(log.with_extension("running")).unwrap();
-    std::fs::write(&boot_path, changed(&first, 1, 1)).unwrap();
-    let job = world.apply(&[&point.id]).await.unwrap();
-    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
-    assert_file(&boot_path, &first);
-    assert_eq!(lines(&log).len(), 2);
+    std::fs::remove_file(web.log.with_extension("running")).unwrap();
+    std::fs::write(&web.boot_path, changed(&first, 1, 1)).unwrap();
+    world.rolled_back(&[&web.point.id]).await;
+    assert_file(&web.boot_path, &first);
+    assert_eq!(lines(&web.log).len(), 2);
 }
 
 /// Spoils the middle of every larger file of packs, so that data cannot be read and small descriptions can.
@@ -132,32 +138,32 @@ fn damage(folder: &Path) {
 async fn when_a_volume_fails_the_host_stays_down_and_all_states_are_told() {
     let world = world().await;
     let (first, second) = (disk(1, 2), disk(2, 40));
-    let (boot, boot_path) = world.volume("boot", &first, RollbackMode::Swap).await;
-    let (data, data_path) = world.volume("data", &second, RollbackMode::Swap).await;
-    let (host, log) = host(&world, "web");
-    let instance = world.instance("web", &[&boot, &data], host).await;
-    let point = world.point(&instance, "both").await;
-    run(&log);
+    let web = Pair::new(&world, &first, &second, RollbackMode::Swap).await;
     let other = disk(3, 40);
-    std::fs::write(&data_path, &other).unwrap();
+    std::fs::write(&web.data_path, &other).unwrap();
     damage(&world.repository_dir("volumes").join("data"));
 
-    let job = world.apply(&[&point.id]).await.unwrap();
+    let job = world.apply(&[&web.point.id]).await.unwrap();
     assert_eq!(job.state, JobState::Failed);
     let error = job.error.unwrap();
     assert!(
-        error.contains(&format!("[{boot}] is as point {} shows", point.id)),
+        error.contains(&format!(
+            "[{}] is as point {} shows",
+            web.boot, web.point.id
+        )),
         "{error}"
     );
-    assert!(error.contains(&format!("[{data}] is unchanged")), "{error}");
+    assert!(
+        error.contains(&format!("[{}] is unchanged", web.data)),
+        "{error}"
+    );
     assert!(error.contains("is left stopped"), "{error}");
-    assert_file(&boot_path, &first);
-    assert_file(&data_path, &other);
-    assert_eq!(lines(&log), ["stop"]);
+    assert_file(&web.boot_path, &first);
+    assert_file(&web.data_path, &other);
+    assert_eq!(lines(&web.log), ["stop"]);
     // A swap that failed left the old file: nothing has to be finished.
-    for volume in [&boot, &data] {
-        let status = world.engine.volume(volume).await.unwrap().status;
-        assert_eq!(status, VolumeStatus::Available);
+    for volume in [&web.boot, &web.data] {
+        assert_available(&world.engine, volume).await;
     }
 }
 
@@ -207,8 +213,7 @@ async fn wrong_requests_change_nothing() {
     used.wait().unwrap();
     assert_file(&path, &now);
     // The same point twice is once.
-    let job = world.apply(&[&one.id, &one.id]).await.unwrap();
-    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    world.rolled_back(&[&one.id, &one.id]).await;
     assert_file(&path, &first);
 }
 
@@ -234,8 +239,7 @@ async fn a_point_of_how_things_are_now_is_made_first_when_asked_for() {
     let safety = world.engine.point(&safety).await.unwrap();
     assert_content(&world, &safety, &volume, &second).await;
     assert!(world.engine.point(&one.id).await.unwrap().is_head);
-    let undone = world.apply(&[&safety.id]).await.unwrap();
-    assert_eq!(undone.state, JobState::Succeeded);
+    world.rolled_back(&[&safety.id]).await;
     assert_file(&path, &second);
 }
 
@@ -284,21 +288,15 @@ async fn a_running_host_is_stopped_before_the_point_of_how_things_are_now() {
     assert!(error.contains("nothing was rolled back"), "{error}");
     assert_file(&path, &third);
     assert_eq!(lines(&log).len(), 5);
-    let status = engine.volume(&volume).await.unwrap().status;
-    assert_eq!(status, VolumeStatus::Available);
+    assert_available(&engine, &volume).await;
     engine.shutdown(Duration::from_secs(5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_rollback_in_place_leaves_the_volume_suspended_until_it_is_applied_again() {
     let world = world().await;
-    limit_reading(&world, None).await;
-    let first = disk(1, 64);
-    let (volume, path) = world.volume("web", &first, RollbackMode::InPlace).await;
-    let one = world.point(&volume, "one").await;
-    let other = disk(2, 64);
-    std::fs::write(&path, &other).unwrap();
-    limit_reading(&world, Some("2mb")).await;
+    let (first, other) = (disk(1, 64), disk(2, 64));
+    let (volume, path, one) = long_way_back(&world, &first, &other).await;
     let points = [one.id.clone()];
     let ticket = world.engine.apply_points(&points, false).await.unwrap();
     // While it runs nothing else may touch the volume.
@@ -329,11 +327,9 @@ async fn a_cancelled_rollback_in_place_leaves_the_volume_suspended_until_it_is_a
     limit_reading(&world, None).await;
     let status = world.engine.volume(&volume).await.unwrap().status;
     assert_eq!(status, VolumeStatus::Suspended { reason });
-    let job = world.apply(&[&one.id]).await.unwrap();
-    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    world.rolled_back(&[&one.id]).await;
     assert_file(&path, &first);
-    let status = world.engine.volume(&volume).await.unwrap().status;
-    assert_eq!(status, VolumeStatus::Available);
+    assert_available(&world.engine, &volume).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -341,53 +337,42 @@ async fn a_rollback_that_a_crash_cut_off_is_finished_by_the_next_start_as_the_sa
     let world = world().await;
     limit_reading(&world, None).await;
     let (first, second) = (disk(1, 4), disk(2, 64));
-    let (boot, boot_path) = world.volume("boot", &first, RollbackMode::Swap).await;
-    let (data, data_path) = world.volume("data", &second, RollbackMode::InPlace).await;
-    let (host, log) = host(&world, "web");
-    let instance = world.instance("web", &[&boot, &data], host).await;
-    let point = world.point(&instance, "both").await;
-    run(&log);
-    std::fs::write(&boot_path, changed(&first, 1, 1)).unwrap();
+    let web = Pair::new(&world, &first, &second, RollbackMode::InPlace).await;
+    std::fs::write(&web.boot_path, changed(&first, 1, 1)).unwrap();
     let other = disk(3, 64);
-    std::fs::write(&data_path, &other).unwrap();
+    std::fs::write(&web.data_path, &other).unwrap();
     limit_reading(&world, Some("2mb")).await;
     let ticket = world
         .engine
-        .apply_points(std::slice::from_ref(&point.id), false)
+        .apply_points(std::slice::from_ref(&web.point.id), false)
         .await
         .unwrap();
-    until_mixed(&data_path, &other).await;
+    until_mixed(&web.data_path, &other).await;
     let copy = copy_of_state(&world);
     // The dead do not write.
     world.engine.cancel_job(&ticket.job_id).await.unwrap();
     world.engine.wait_job(&ticket.job_id).await.unwrap();
-    assert_eq!(lines(&log), ["stop"]);
+    assert_eq!(lines(&web.log), ["stop"]);
     limit_reading(&world, None).await;
 
     let engine = start_from(&world, &copy).await;
     let job = succeeded(&engine, &ticket).await;
     assert_eq!(job.id, ticket.job_id);
-    assert_file(&boot_path, &first);
-    assert_file(&data_path, &second);
-    assert_eq!(lines(&log), ["stop", "start"]);
-    for volume in [&boot, &data] {
-        let status = engine.volume(volume).await.unwrap().status;
-        assert_eq!(status, VolumeStatus::Available);
+    assert_file(&web.boot_path, &first);
+    assert_file(&web.data_path, &second);
+    assert_eq!(lines(&web.log), ["stop", "start"]);
+    for volume in [&web.boot, &web.data] {
+        assert_available(&engine, volume).await;
     }
-    assert!(engine.point(&point.id).await.unwrap().is_head);
+    assert!(engine.point(&web.point.id).await.unwrap().is_head);
     engine.shutdown(Duration::from_secs(5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_that_a_shutdown_cut_off_goes_on_at_the_next_start() {
     let world = world().await;
-    limit_reading(&world, None).await;
-    let first = disk(1, 64);
-    let (volume, path) = world.volume("web", &first, RollbackMode::InPlace).await;
-    let one = world.point(&volume, "one").await;
-    let other = disk(2, 64);
-    std::fs::write(&path, &other).unwrap();
-    limit_reading(&world, Some("2mb")).await;
+    let (first, other) = (disk(1, 64), disk(2, 64));
+    let (volume, path, one) = long_way_back(&world, &first, &other).await;
     world
         .engine
         .apply_points(std::slice::from_ref(&one.id), false)
@@ -408,6 +393,5 @@ async fn a_rollback_that_a_shutdown_cut_off_goes_on_at_the_next_start() {
         assert_eq!(ended.state, JobState::Succeeded, "{:?}", ended.error);
     }
     assert_file(&path, &first);
-    let status = world.engine.volume(&volume).await.unwrap().status;
-    assert_eq!(status, VolumeStatus::Available);
+    assert_available(&world.engine, &volume).await;
 }

@@ -121,15 +121,8 @@ async fn what_cannot_be_is_refused_before_anything_changes() {
         EngineError::VolumeMissing { .. }
     ));
     assert!(world.engine.jobs().await.unwrap().is_empty());
-    assert_eq!(
-        world
-            .engine
-            .points(query("vol-0000001"))
-            .await
-            .unwrap()
-            .total,
-        0
-    );
+    let made = world.engine.points(query("vol-0000001")).await.unwrap();
+    assert_eq!(made.total, 0);
     let missing = world.engine.point("ss-0000000").await.unwrap_err();
     assert!(matches!(missing, EngineError::PointMissing { .. }));
     let missing = world

@@ -95,6 +95,43 @@ impl World {
         let ticket = self.engine.apply_points(&points, false).await?;
         self.engine.wait_job(&ticket.job_id).await
     }
+
+    /// Rolls back, which must end well.
+    pub async fn rolled_back(&self, points: &[&str]) -> JobInfo {
+        let job = self.apply(points).await.unwrap();
+        assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+        job
+    }
+}
+
+/// A running host of two volumes, and a point of both.
+pub struct Pair {
+    pub boot: String,
+    pub boot_path: PathBuf,
+    pub data: String,
+    pub data_path: PathBuf,
+    pub log: PathBuf,
+    pub point: PointInfo,
+}
+
+impl Pair {
+    /// With what the volumes hold; the first is rolled back by a swap, the second as it is said.
+    pub async fn new(world: &World, boot: &[u8], data: &[u8], rollback: RollbackMode) -> Self {
+        let (boot, boot_path) = world.volume("boot", boot, RollbackMode::Swap).await;
+        let (data, data_path) = world.volume("data", data, rollback).await;
+        let (host, log) = host(world, "web");
+        let instance = world.instance("web", &[&boot, &data], host).await;
+        let point = world.point(&instance, "both").await;
+        run(&log);
+        Self {
+            boot,
+            boot_path,
+            data,
+            data_path,
+            log,
+            point,
+        }
+    }
 }
 
 /// Waits for a job that must end well.
