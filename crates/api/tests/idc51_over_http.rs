@@ -215,57 +215,28 @@ async fn every_refusal_has_its_status_code_and_word_and_changes_nothing() {
     let world = World::new(Idc51Config::default()).await;
     let point = world.take(DISK, json!(1)).await;
     let son = world.take(DISK, json!(0)).await;
-    let before = world.list("status=pending,available,deleted,ceased").await;
+    let all = "status=pending,available,deleted,ceased";
+    let before = world.list(all).await;
     let capture = format!("POST ~/volume_snapshots/capture_instance/{}", id(&point));
     let both = json!({"snapshots": [id(&point), id(&son)]});
     let named = json!({"resources": [DISK], "snapshot_name": "x"});
     let no_disk = json!({"resources": ["vol-none"], "snapshot_name": "x"});
     let large = json!({"snapshot_name": "a".repeat(1 << 20)});
+    let malformed = (400, "1100", "InvalidRequestFormat");
+    let missing = (404, "2100", "ResourceNotFound");
     for (line, body, expected) in [
-        (
-            "POST ~/volume_snapshots",
-            json!([]),
-            (400, "1100", "InvalidRequestFormat"),
-        ),
-        (
-            "POST ~/volume_snapshots",
-            json!({}),
-            (400, "1100", "InvalidRequestFormat"),
-        ),
-        (
-            "POST ~/volume_snapshots/apply",
-            both,
-            (400, "1100", "InvalidRequestFormat"),
-        ),
-        (
-            "DELETE ~/volume_snapshots",
-            Value::Null,
-            (400, "1100", "InvalidRequestFormat"),
-        ),
-        (
-            "GET ~/volume_snapshots?limit=-1",
-            Value::Null,
-            (400, "1100", "InvalidRequestFormat"),
-        ),
-        (
-            "POST ~/volume_snapshots",
-            no_disk,
-            (404, "2100", "ResourceNotFound"),
-        ),
-        (
-            "DELETE ~/volume_snapshots/ss-NONE000",
-            Value::Null,
-            (404, "2100", "ResourceNotFound"),
-        ),
-        (
-            "GET ~/job/none",
-            Value::Null,
-            (404, "2100", "ResourceNotFound"),
-        ),
+        ("POST ~/volume_snapshots", json!([]), malformed),
+        ("POST ~/volume_snapshots", json!({}), malformed),
+        ("POST ~/volume_snapshots/apply", both, malformed),
+        ("DELETE ~/volume_snapshots", Value::Null, malformed),
+        ("GET ~/volume_snapshots?limit=-1", Value::Null, malformed),
+        ("POST ~/volume_snapshots", no_disk, missing),
+        ("DELETE ~/volume_snapshots/ss-NONE000", Value::Null, missing),
+        ("GET ~/job/none", Value::Null, missing),
         (
             "GET /v2/zone/%7Bzone%7D/volume_snapshots",
             Value::Null,
-            (404, "2100", "ResourceNotFound"),
+            missing,
         ),
         (
             "GET ~/nothing",
@@ -305,10 +276,7 @@ async fn every_refusal_has_its_status_code_and_word_and_changes_nothing() {
     let found = world.send(&line, Value::Null).await.refusal();
     let expected = (409, "5400".to_owned(), "DependencyViolation".to_owned());
     assert_eq!(found, expected);
-    assert_eq!(
-        world.list("status=pending,available,deleted,ceased").await,
-        before
-    );
+    assert_eq!(world.list(all).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
