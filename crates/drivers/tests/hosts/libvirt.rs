@@ -6,11 +6,10 @@ use std::process::{Command, Stdio};
 use snapkeep_drivers::volume::host::{
     HostCapture, HostContext, HostControl, HostSpec, HostState, LibvirtSpec, recover_freezes,
 };
-use snapkeep_drivers::volume::{
-    ChangeSource, Consistency, DiskCapture, DiskRequest, DiskToken, RangeSet,
-};
+use snapkeep_drivers::volume::{Consistency, DiskCapture, DiskRequest, DiskToken};
 
 use crate::daemon::{MIB, create, has, run, source};
+use crate::live::{dirty, is_empty, pieces, state_after_crash, taken};
 
 const URI: &str = "qemu:///system";
 
@@ -123,6 +122,14 @@ fn has_libvirt() -> bool {
     answers
 }
 
+/// A folder for disks of a domain, where libvirt runs one.
+fn folder() -> Option<tempfile::TempDir> {
+    // Where the domain's user can enter, whatever it is.
+    let mut place = tempfile::Builder::new();
+    place.prefix("sk");
+    has_libvirt().then(|| place.tempdir_in("/var/tmp").unwrap())
+}
+
 fn capture(
     host: &dyn HostControl,
     folder: &Path,
@@ -135,24 +142,7 @@ fn capture(
             token: token.cloned(),
         })
         .collect();
-    match host
-        .capture_disks(&requests, &folder.join("state"))
-        .unwrap()
-    {
-        HostCapture::Taken(disks) => disks,
-        HostCapture::Unavailable { reason } => panic!("not captured: {reason}"),
-    }
-}
-
-fn dirty(disk: &dyn DiskCapture) -> RangeSet {
-    let changes = disk.changes();
-    assert_eq!(changes.source, ChangeSource::Bitmap, "{:?}", changes.reason);
-    changes.ranges.clone().unwrap()
-}
-
-/// The 64 KiB at `start`: what one bit of a bitmap stands for.
-fn piece(start: u64) -> RangeSet {
-    std::iter::once(start..start + 65_536).collect()
+    taken(host, &requests, &folder.join("state"))
 }
 
 fn first_byte(disk: &dyn DiskCapture) -> u8 {
@@ -163,14 +153,9 @@ fn first_byte(disk: &dyn DiskCapture) -> u8 {
 
 #[test]
 fn a_domain_is_captured_live_with_what_changed() {
-    if !has_libvirt() {
+    let Some(folder) = folder() else {
         return;
-    }
-    // Where the domain's user can enter, whatever it is.
-    let folder = tempfile::Builder::new()
-        .prefix("sk")
-        .tempdir_in("/var/tmp")
-        .unwrap();
+    };
     let folder = folder.path();
     create(folder, "a.qcow2", 16);
     create(folder, "b.raw", 8);
@@ -203,12 +188,12 @@ fn a_domain_is_captured_live_with_what_changed() {
 
     // A failure, whose new generation is given back to the old one.
     let a = capture(host.as_ref(), folder, &[("a.qcow2", Some(&token))]).remove(0);
-    assert_eq!(dirty(a.as_ref()), piece(0));
+    assert_eq!(dirty(a.as_ref()), pieces(&[0]));
     domain.io(0, "write -P 3 1M 64k");
     assert_eq!(a.settle(None).unwrap().as_ref(), Some(&token));
     assert_eq!(domain.checkpoints().len(), 1);
     let a = capture(host.as_ref(), folder, &[("a.qcow2", Some(&token))]).remove(0);
-    assert_eq!(dirty(a.as_ref()), piece(0).union(&piece(MIB)));
+    assert_eq!(dirty(a.as_ref()), pieces(&[0, MIB]));
     let newer = a.settle(Some("s2")).unwrap().unwrap();
     let checkpoints = domain.checkpoints();
     assert_eq!(
@@ -227,18 +212,8 @@ fn a_domain_is_captured_live_with_what_changed() {
     );
     drop(a);
     assert!(!domain.has_job());
-    assert!(
-        std::fs::read_dir(folder.join("state/scratch"))
-            .unwrap()
-            .next()
-            .is_none()
-    );
-    assert!(
-        std::fs::read_dir(folder.join("state/hosts"))
-            .unwrap()
-            .next()
-            .is_none()
-    );
+    assert!(is_empty(&folder.join("state/scratch")));
+    assert!(is_empty(&folder.join("state/hosts")));
     host.stop().unwrap();
     assert_eq!(host.state().unwrap(), HostState::Stopped);
     host.start().unwrap();
@@ -247,13 +222,9 @@ fn a_domain_is_captured_live_with_what_changed() {
 
 #[test]
 fn a_backup_job_that_a_crash_left_is_ended_at_start() {
-    if !has_libvirt() {
+    let Some(folder) = folder() else {
         return;
-    }
-    let folder = tempfile::Builder::new()
-        .prefix("sk")
-        .tempdir_in("/var/tmp")
-        .unwrap();
+    };
     let folder = folder.path();
     create(folder, "a.qcow2", 16);
     let domain = Domain::new(folder, &["a.qcow2"]);
@@ -276,25 +247,14 @@ fn a_backup_job_that_a_crash_left_is_ended_at_start() {
     assert!(matches!(second, HostCapture::Unavailable { .. }));
     assert!(domain.has_job(), "the job of the other capture was ended");
 
-    let record = std::fs::read_dir(folder.join("state/hosts"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
-    std::fs::create_dir_all(folder.join("copy/hosts")).unwrap();
-    std::fs::copy(
-        &record,
-        folder.join("copy/hosts").join(record.file_name().unwrap()),
-    )
-    .unwrap();
+    let copy = state_after_crash(&folder.join("state"), folder);
     std::mem::forget(cut_off);
-    let recovered = recover_freezes(&folder.join("copy")).unwrap();
+    let recovered = recover_freezes(&copy).unwrap();
     recovered[0].result.as_ref().unwrap();
     assert!(!domain.has_job());
 
     let a = capture(host.as_ref(), folder, &[("a.qcow2", Some(&token))]).remove(0);
-    assert_eq!(dirty(a.as_ref()), piece(MIB));
+    assert_eq!(dirty(a.as_ref()), pieces(&[MIB]));
     a.settle(Some("s2")).unwrap().unwrap();
     assert_eq!(domain.checkpoints().len(), 1);
 }

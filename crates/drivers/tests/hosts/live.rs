@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 
 use serde_json::{Value, json};
@@ -15,10 +15,52 @@ use crate::daemon::{Daemon, MIB, create, has, source};
 
 pub const TOOLS: [&str; 3] = ["qemu-storage-daemon", "qemu-img", "qemu-io"];
 
-pub fn request(folder: &Path, disk: &str, token: Option<DiskToken>) -> DiskRequest {
-    DiskRequest {
-        source: source(folder, disk),
-        token,
+/// Whether a whole QEMU can be captured here.
+pub fn has_machine() -> bool {
+    has(&TOOLS) && has(&["qemu-system-x86_64"])
+}
+
+/// A folder with disks, and what captures of them keep beside.
+pub struct World {
+    root: tempfile::TempDir,
+    pub state: PathBuf,
+}
+
+impl World {
+    /// With these disks, of so many MiB.
+    pub fn new(disks: &[(&str, u64)]) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for (disk, mib) in disks {
+            create(root.path(), disk, *mib);
+        }
+        let state = root.path().join("state");
+        Self { root, state }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub fn request(&self, disk: &str, token: Option<&DiskToken>) -> DiskRequest {
+        DiskRequest {
+            source: source(self.folder(), disk),
+            token: token.cloned(),
+        }
+    }
+
+    /// A capture of one disk.
+    pub fn capture(
+        &self,
+        host: &dyn HostControl,
+        disk: &str,
+        token: Option<&DiskToken>,
+    ) -> Box<dyn DiskCapture> {
+        taken(host, &[self.request(disk, token)], &self.state).remove(0)
+    }
+
+    /// How many captures are recorded as not settled yet.
+    pub fn records(&self) -> usize {
+        std::fs::read_dir(self.state.join("hosts")).unwrap().count()
     }
 }
 
@@ -33,15 +75,36 @@ pub fn taken(
     }
 }
 
-pub fn one(host: &dyn HostControl, request: DiskRequest, state: &Path) -> Box<dyn DiskCapture> {
-    taken(host, &[request], state).remove(0)
+/// The one record of a capture that is not settled yet.
+pub fn record(state: &Path) -> PathBuf {
+    std::fs::read_dir(state.join("hosts"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path()
 }
 
-pub fn unavailable(host: &dyn HostControl, requests: &[DiskRequest], state: &Path) -> String {
-    match host.capture_disks(requests, state).unwrap() {
-        HostCapture::Taken(_) => panic!("captured"),
-        HostCapture::Unavailable { reason } => reason,
-    }
+/// The state that a crash of ours leaves: the record without its lock, in `folder`.
+pub fn state_after_crash(state: &Path, folder: &Path) -> PathBuf {
+    let record = record(state);
+    let copy = folder.join("copy");
+    std::fs::create_dir_all(copy.join("hosts")).unwrap();
+    std::fs::copy(
+        &record,
+        copy.join("hosts").join(record.file_name().unwrap()),
+    )
+    .unwrap();
+    copy
+}
+
+pub fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).unwrap().next().is_none()
+}
+
+/// The 64 KiB at each of `starts`: what one bit of a bitmap stands for.
+pub fn pieces(starts: &[u64]) -> RangeSet {
+    starts.iter().map(|start| *start..*start + 65_536).collect()
 }
 
 pub fn byte(disk: &dyn DiskCapture, offset: u64) -> u8 {
@@ -66,19 +129,13 @@ pub fn reason(disk: &dyn DiskCapture) -> String {
     changes.reason.clone().unwrap()
 }
 
-pub fn records(state: &Path) -> usize {
-    std::fs::read_dir(state.join("hosts")).unwrap().count()
-}
-
 /// What is true of every kind of process.
-fn a_chain_of_captures(daemon: &Daemon, disk: &str) {
-    let folder = daemon.folder.clone();
-    let state = folder.join("state");
+fn a_chain_of_captures(world: &World, daemon: &Daemon, disk: &str) {
     let host = daemon.host();
     let before = daemon.nodes();
     daemon.io(0, "write -P 1 0 8M");
 
-    let first = one(host.as_ref(), request(&folder, disk, None), &state);
+    let first = world.capture(host.as_ref(), disk, None);
     assert!(reason(first.as_ref()).contains("no earlier capture"));
     assert!(first.is_detached());
     assert_eq!(first.consistency(), Consistency::Crash);
@@ -105,14 +162,10 @@ fn a_chain_of_captures(daemon: &Daemon, disk: &str) {
     let token = first.settle(Some("first")).unwrap().unwrap();
     assert_eq!(token.snapshot, "first");
     assert_eq!(daemon.nodes(), before);
-    assert_eq!(records(&state), 0);
+    assert_eq!(world.records(), 0);
 
     // Only what was written since the moment, not since the settling.
-    let second = one(
-        host.as_ref(),
-        request(&folder, disk, Some(token.clone())),
-        &state,
-    );
+    let second = world.capture(host.as_ref(), disk, Some(&token));
     let expected: RangeSet = [MIB..2 * MIB, 32 * MIB..32 * MIB + 65_536]
         .into_iter()
         .collect();
@@ -123,30 +176,21 @@ fn a_chain_of_captures(daemon: &Daemon, disk: &str) {
     assert_eq!(second.settle(None).unwrap().as_ref(), Some(&token));
     assert_eq!(daemon.nodes(), before);
 
-    let third = one(
-        host.as_ref(),
-        request(&folder, disk, Some(token.clone())),
-        &state,
-    );
+    let third = world.capture(host.as_ref(), disk, Some(&token));
     let expected = expected.union(&std::iter::once(40 * MIB..40 * MIB + 65_536).collect());
     assert_eq!(dirty(third.as_ref()), expected);
     // Dropped without settling, as on the way out of an error.
     drop(third);
-    let fourth = one(host.as_ref(), request(&folder, disk, Some(token)), &state);
+    let fourth = world.capture(host.as_ref(), disk, Some(&token));
     assert_eq!(dirty(fourth.as_ref()), expected);
     let token = fourth.settle(Some("fourth")).unwrap().unwrap();
     assert_eq!(daemon.bitmaps("d0").len(), 1);
-    let fifth = one(host.as_ref(), request(&folder, disk, Some(token)), &state);
+    let fifth = world.capture(host.as_ref(), disk, Some(&token));
     assert!(dirty(fifth.as_ref()).is_empty());
     drop(fifth);
     assert_eq!(daemon.nodes(), before);
-    assert_eq!(records(&state), 0);
-    assert!(
-        std::fs::read_dir(state.join("scratch"))
-            .unwrap()
-            .next()
-            .is_none()
-    );
+    assert_eq!(world.records(), 0);
+    assert!(is_empty(&world.state.join("scratch")));
 }
 
 /// A guest agent that does what it is told; the commands it was given.
@@ -180,23 +224,21 @@ fn a_storage_daemon_is_captured_live_with_what_changed() {
         return;
     }
     for disk in ["a.qcow2", "a.raw"] {
-        let folder = tempfile::tempdir().unwrap();
-        create(folder.path(), disk, 64);
-        let daemon = Daemon::storage(folder.path(), &[disk]);
-        a_chain_of_captures(&daemon, disk);
+        let world = World::new(&[(disk, 64)]);
+        let daemon = Daemon::storage(world.folder(), &[disk]);
+        a_chain_of_captures(&world, &daemon, disk);
     }
 }
 
 #[test]
 fn a_machine_is_captured_live_with_what_changed() {
-    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+    if !has_machine() {
         return;
     }
     for disk in ["a.qcow2", "a.raw"] {
-        let folder = tempfile::tempdir().unwrap();
-        create(folder.path(), disk, 64);
-        let daemon = Daemon::machine(folder.path(), &[disk]);
-        a_chain_of_captures(&daemon, disk);
+        let world = World::new(&[(disk, 64)]);
+        let daemon = Daemon::machine(world.folder(), &[disk]);
+        a_chain_of_captures(&world, &daemon, disk);
         assert_eq!(daemon.qmp("query-status", json!({}))["status"], "running");
     }
 }
@@ -206,19 +248,12 @@ fn disks_are_captured_at_one_moment_and_settled_one_by_one() {
     if !has(&TOOLS) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    create(folder, "a.qcow2", 16);
-    create(folder, "b.raw", 8);
-    let daemon = Daemon::storage(folder, &["a.qcow2", "b.raw"]);
-    let state = folder.join("state");
+    let world = World::new(&[("a.qcow2", 16), ("b.raw", 8)]);
+    let daemon = Daemon::storage(world.folder(), &["a.qcow2", "b.raw"]);
     let host = daemon.host();
     let before = daemon.nodes();
-    let requests = [
-        request(folder, "b.raw", None),
-        request(folder, "a.qcow2", None),
-    ];
-    let mut disks = taken(host.as_ref(), &requests, &state);
+    let requests = [world.request("b.raw", None), world.request("a.qcow2", None)];
+    let mut disks = taken(host.as_ref(), &requests, &world.state);
     daemon.io(0, "write -P 7 0 1M");
     daemon.io(1, "write -P 8 0 1M");
     let sizes: Vec<u64> = disks.iter().map(|disk| disk.size_bytes()).collect();
@@ -228,33 +263,28 @@ fn disks_are_captured_at_one_moment_and_settled_one_by_one() {
     let token = b.settle(Some("s")).unwrap().unwrap();
     // The other one is untouched by that.
     assert_eq!(byte(a.as_ref(), 0), 0);
-    assert_eq!(records(&state), 1);
+    assert_eq!(world.records(), 1);
     drop(a);
-    assert_eq!(records(&state), 0);
+    assert_eq!(world.records(), 0);
     assert_eq!(daemon.nodes(), before);
     assert!(daemon.bitmaps("d0").is_empty());
-    let b = one(host.as_ref(), request(folder, "b.raw", Some(token)), &state);
+    let b = world.capture(host.as_ref(), "b.raw", Some(&token));
     assert_eq!(dirty(b.as_ref()).iter().next(), Some(0..MIB));
 }
 
 #[test]
 fn with_an_agent_the_guests_file_systems_are_frozen_at_the_moment() {
-    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+    if !has_machine() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    create(folder, "a.raw", 16);
-    let daemon = Daemon::machine(folder, &["a.raw"]);
-    let heard = agent(&folder.join("qga.sock"));
+    let world = World::new(&[("a.raw", 16)]);
+    let daemon = Daemon::machine(world.folder(), &["a.raw"]);
+    let socket = world.folder().join("qga.sock");
+    let heard = agent(&socket);
     let mut spec = daemon.spec();
-    spec.guest_agent = Some(folder.join("qga.sock"));
+    spec.guest_agent = Some(socket);
     let host = HostSpec::Qmp(spec).control(HostContext::default());
-    let capture = one(
-        host.as_ref(),
-        request(folder, "a.raw", None),
-        &folder.join("state"),
-    );
+    let capture = world.capture(host.as_ref(), "a.raw", None);
     assert_eq!(capture.consistency(), Consistency::Frozen);
     let heard: Vec<String> = heard.try_iter().collect();
     assert_eq!(heard, ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]);
@@ -263,26 +293,14 @@ fn with_an_agent_the_guests_file_systems_are_frozen_at_the_moment() {
 
 #[test]
 fn captures_of_two_disks_of_one_machine_may_overlap() {
-    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+    if !has_machine() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    create(folder, "a.raw", 16);
-    create(folder, "b.qcow2", 16);
-    let daemon = Daemon::machine(folder, &["a.raw", "b.qcow2"]);
+    let world = World::new(&[("a.raw", 16), ("b.qcow2", 16)]);
+    let daemon = Daemon::machine(world.folder(), &["a.raw", "b.qcow2"]);
     let before = daemon.nodes();
-    let state = folder.join("state");
-    let a = one(
-        daemon.host().as_ref(),
-        request(folder, "a.raw", None),
-        &state,
-    );
-    let b = one(
-        daemon.host().as_ref(),
-        request(folder, "b.qcow2", None),
-        &state,
-    );
+    let a = world.capture(daemon.host().as_ref(), "a.raw", None);
+    let b = world.capture(daemon.host().as_ref(), "b.qcow2", None);
     daemon.io(0, "write -P 1 0 64k");
     daemon.io(1, "write -P 1 0 64k");
     drop(a);
@@ -298,24 +316,20 @@ fn captures_of_two_disks_of_one_machine_may_overlap() {
 
 #[test]
 fn disks_given_as_drives_and_on_other_buses_are_captured_too() {
-    if !has(&TOOLS) || !has(&["qemu-system-x86_64"]) {
+    if !has_machine() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
     let disks = ["a.raw", "b.raw", "c.qcow2"];
-    for disk in disks {
-        create(folder, disk, 16);
-    }
+    let world = World::new(&disks.map(|disk| (disk, 16)));
     let drive = |disk: &str, rest: &str| {
         let format = disk.rsplit_once('.').unwrap().1;
         format!(
             "file={},format={format},{rest}",
-            folder.join(disk).display()
+            world.folder().join(disk).display()
         )
     };
     let daemon = Daemon::machine_with(
-        folder,
+        world.folder(),
         &[
             "-drive",
             &drive("a.raw", "if=virtio"),
@@ -330,9 +344,9 @@ fn disks_given_as_drives_and_on_other_buses_are_captured_too() {
         ],
     );
     let before = daemon.nodes();
-    let requests = disks.map(|disk| request(folder, disk, None));
+    let requests = disks.map(|disk| world.request(disk, None));
     let host = daemon.host();
-    let captures = taken(host.as_ref(), &requests, &folder.join("state"));
+    let captures = taken(host.as_ref(), &requests, &world.state);
     let paths: Vec<String> = daemon
         .qmp("query-block", json!({}))
         .as_array()
@@ -358,29 +372,20 @@ fn the_bitmaps_of_a_machine_and_of_its_closed_image_are_the_same() {
     if !has(&TOOLS) || !has(&["qemu-nbd"]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    create(folder, "a.qcow2", 16);
-    let state = folder.join("state");
-    std::fs::create_dir_all(&state).unwrap();
-    let take = |host: &dyn HostControl, token: Option<DiskToken>| {
-        let disks = [request(folder, "a.qcow2", token)];
+    let world = World::new(&[("a.qcow2", 16)]);
+    std::fs::create_dir_all(&world.state).unwrap();
+    let take = |host: &dyn HostControl, token: Option<&DiskToken>| {
+        let disks = [world.request("a.qcow2", token)];
         capture(GroupCapture {
             disks: &disks,
             host,
             allow_inconsistent: false,
-            state_dir: &state,
+            state_dir: &world.state,
         })
         .unwrap()
         .remove(0)
     };
-    let ranges = |starts: &[u64]| -> RangeSet {
-        starts
-            .iter()
-            .map(|start| start * MIB..start * MIB + 65_536)
-            .collect()
-    };
-    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    let daemon = Daemon::storage(world.folder(), &["a.qcow2"]);
     let host = daemon.host();
     let live = take(host.as_ref(), None)
         .settle(Some("s1"))
@@ -389,16 +394,16 @@ fn the_bitmaps_of_a_machine_and_of_its_closed_image_are_the_same() {
     daemon.io(0, "write -P 5 1M 64k");
     host.stop().unwrap();
 
-    let offline = take(host.as_ref(), Some(live));
+    let offline = take(host.as_ref(), Some(&live));
     assert_eq!(offline.consistency(), Consistency::Offline);
-    assert_eq!(dirty(offline.as_ref()), ranges(&[1]));
+    assert_eq!(dirty(offline.as_ref()), pieces(&[MIB]));
     let token = offline.settle(Some("s2")).unwrap().unwrap();
 
-    let daemon = Daemon::storage(folder, &["a.qcow2"]);
+    let daemon = Daemon::storage(world.folder(), &["a.qcow2"]);
     daemon.io(0, "write -P 5 3M 64k");
-    let live = take(host.as_ref(), Some(token));
+    let live = take(host.as_ref(), Some(&token));
     assert_eq!(live.consistency(), Consistency::Crash);
-    assert_eq!(dirty(live.as_ref()), ranges(&[3]));
+    assert_eq!(dirty(live.as_ref()), pieces(&[3 * MIB]));
     live.settle(Some("s3")).unwrap().unwrap();
     assert_eq!(daemon.bitmaps("d0").len(), 1);
 }

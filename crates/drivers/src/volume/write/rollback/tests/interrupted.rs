@@ -92,13 +92,13 @@ fn lack_of_room_is_told_and_harms_nothing() {
     assert!(fs::read(&path).unwrap() == sample().bytes());
 }
 
-/// Seconds of work, so that a kill can meet any moment of it: between two blocks there is a pause.
-struct Slow {
-    disk: MemoryDisk,
-    pause: Duration,
+/// A disk that does something before each of its blocks is read.
+pub(super) struct Before<F> {
+    pub(super) disk: MemoryDisk,
+    pub(super) reading: F,
 }
 
-impl DiskContent for Slow {
+impl<F: Fn() + Send + Sync> DiskContent for Before<F> {
     fn size_bytes(&self) -> u64 {
         self.disk.size_bytes()
     }
@@ -112,7 +112,7 @@ impl DiskContent for Slow {
         self.disk.matches(block, data)
     }
     fn read(&self, block: u64, buffer: &mut Vec<u8>) -> Result<(), VolumeError> {
-        std::thread::sleep(self.pause);
+        (self.reading)();
         self.disk.read(block, buffer)
     }
 }
@@ -134,9 +134,10 @@ fn a_killed_rollback_leaves_old_or_new_or_is_finished_by_the_next() {
             true => RollbackMode::InPlace,
             false => RollbackMode::Swap,
         };
-        let slow = Slow {
+        // Seconds of work, so that a kill can meet any moment of it.
+        let slow = Before {
             disk: content,
-            pause: Duration::from_millis(2),
+            reading: || std::thread::sleep(Duration::from_millis(2)),
         };
         let target = source(Path::new(&victim), VolumeFormat::Raw);
         roll_back(&target, &slow, None, mode, &WriteProgress::new()).unwrap();

@@ -4,10 +4,17 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::super::super::testing::{LoopDevice, Mounted, assert_qemu_reads, program, run};
+use super::interrupted::Before;
 use super::*;
+
+/// Makes the target the sample again.
+fn roll_onto(target: &DiskSource, mode: RollbackMode) -> Result<WriteReport, VolumeError> {
+    roll_back(target, &sample(), None, mode, &WriteProgress::new())
+}
 
 #[test]
 fn a_swap_shares_what_does_not_differ_where_the_file_system_clones() {
@@ -56,8 +63,7 @@ fn a_block_device_is_written_in_place_and_its_rest_is_left_alone() {
         return;
     };
     let target = source(&device.path, VolumeFormat::Block);
-    let progress = WriteProgress::new();
-    let report = roll_back(&target, &sample(), None, RollbackMode::Swap, &progress).unwrap();
+    let report = roll_onto(&target, RollbackMode::Swap).unwrap();
     assert_eq!(report.mode, RollbackMode::InPlace);
     assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
     assert_eq!(report.written_bytes, 2 * 256 * KIB as u64);
@@ -77,8 +83,7 @@ fn a_block_device_that_is_too_small_or_mounted_is_refused() {
         .unwrap();
     if let Some(device) = LoopDevice::new(&image) {
         let target = source(&device.path, VolumeFormat::Block);
-        let progress = WriteProgress::new();
-        let refused = roll_back(&target, &sample(), None, RollbackMode::InPlace, &progress);
+        let refused = roll_onto(&target, RollbackMode::InPlace);
         assert!(
             matches!(refused, Err(VolumeError::Unsupported { .. })),
             "{refused:?}"
@@ -90,8 +95,7 @@ fn a_block_device_that_is_too_small_or_mounted_is_refused() {
             &["-n", "-o", "SOURCE", mounted.path().to_str().unwrap()],
         );
         let target = source(Path::new(device.trim()), VolumeFormat::Block);
-        let progress = WriteProgress::new();
-        let refused = roll_back(&target, &sample(), None, RollbackMode::InPlace, &progress);
+        let refused = roll_onto(&target, RollbackMode::InPlace);
         assert!(
             matches!(
                 refused,
@@ -115,8 +119,7 @@ fn a_qcow2_file_is_replaced_by_a_new_one() {
     );
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let target = source(&path, VolumeFormat::Qcow2);
-    let progress = WriteProgress::new();
-    let report = roll_back(&target, &sample(), None, RollbackMode::InPlace, &progress).unwrap();
+    let report = roll_onto(&target, RollbackMode::InPlace).unwrap();
     assert_eq!(report.mode, RollbackMode::Swap);
     assert_qemu_reads(&path, "qcow2", sample().bytes());
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o644);
@@ -145,8 +148,7 @@ fn an_nbd_export_is_written_through_its_server() {
         format: VolumeFormat::Nbd,
         location: format!("nbd+unix:///?socket={}", socket.display()),
     };
-    let progress = WriteProgress::new();
-    let rolled = roll_back(&target, &sample(), None, RollbackMode::Swap, &progress);
+    let rolled = roll_onto(&target, RollbackMode::Swap);
     server.kill().unwrap();
     server.wait().unwrap();
     let report = rolled.unwrap();
@@ -160,48 +162,27 @@ fn qemu_cannot_start_on_a_disk_that_is_being_rolled_back() {
     if program("qemu-io").is_none() {
         return;
     }
-    /// While its block is read, QEMU tries to open the disk for writing.
-    struct Watched {
-        disk: MemoryDisk,
-        path: std::path::PathBuf,
-        refused: std::sync::Mutex<Vec<String>>,
-    }
-    impl DiskContent for Watched {
-        fn size_bytes(&self) -> u64 {
-            self.disk.size_bytes()
-        }
-        fn block_bytes(&self) -> u64 {
-            self.disk.block_bytes()
-        }
-        fn is_hole(&self, block: u64) -> bool {
-            self.disk.is_hole(block)
-        }
-        fn matches(&self, block: u64, data: &[u8]) -> bool {
-            self.disk.matches(block, data)
-        }
-        fn read(&self, block: u64, buffer: &mut Vec<u8>) -> Result<(), VolumeError> {
-            let output = Command::new("qemu-io")
-                .args(["-f", "raw", "-c", "quit"])
-                .arg(&self.path)
-                .output()
-                .unwrap();
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            self.refused.lock().unwrap().push(said);
-            self.disk.read(block, buffer)
-        }
-    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("disk.raw");
     for mode in [RollbackMode::InPlace, RollbackMode::Swap] {
         fs::write(&path, went_on(&sample())).unwrap();
-        let content = Watched {
+        let refused = Mutex::new(Vec::new());
+        // While its block is read, QEMU tries to open the disk for writing.
+        let watched = Before {
             disk: sample(),
-            path: path.clone(),
-            refused: std::sync::Mutex::default(),
+            reading: || {
+                let output = Command::new("qemu-io")
+                    .args(["-f", "raw", "-c", "quit"])
+                    .arg(&path)
+                    .output()
+                    .unwrap();
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                refused.lock().unwrap().push(said);
+            },
         };
         let target = source(&path, VolumeFormat::Raw);
-        roll_back(&target, &content, None, mode, &WriteProgress::new()).unwrap();
-        let refused = content.refused.into_inner().unwrap();
+        roll_back(&target, &watched, None, mode, &WriteProgress::new()).unwrap();
+        let refused = refused.into_inner().unwrap();
         assert!(!refused.is_empty());
         for said in refused {
             assert!(said.contains("Failed to get"), "{mode:?}: {said}");
