@@ -288,9 +288,14 @@ async fn slow(setting: &str) -> World {
             objects(batch * 1000..batch * 1000 + 1000, 768),
         );
     }
-    let settings = json!({ "location": "slow", setting: "1mb" });
-    world.register_with("slow", settings).await.unwrap();
+    limit(&world, setting, "1mb").await;
     world
+}
+
+/// Registers the slow repository with this limit.
+async fn limit(world: &World, setting: &str, rate: &str) {
+    let settings = json!({ "location": "slow", setting: rate });
+    world.register_with("slow", settings).await.unwrap();
 }
 
 async fn until<T>(mut found: impl AsyncFnMut() -> Option<T>) -> T {
@@ -339,13 +344,7 @@ async fn a_cancelled_backup_ends_at_once_and_its_id_can_be_used_again() {
         Err(EngineError::SnapshotMissing { .. })
     ));
 
-    world
-        .register_with(
-            "slow",
-            json!({ "location": "slow", "max_snapshot_bytes_per_sec": "1gb" }),
-        )
-        .await
-        .unwrap();
+    limit(&world, "max_snapshot_bytes_per_sec", "1gb").await;
     let info = world.back_up("slow", "id", &["Large"]).await;
     assert_eq!(
         (info.state, info.cancelled),
@@ -426,13 +425,7 @@ async fn a_cancelled_restore_leaves_nothing_and_can_be_repeated() {
         .unwrap()
         .unwrap();
     assert_eq!(known, cancelled);
-    world
-        .register_with(
-            "slow",
-            json!({ "location": "slow", "max_restore_bytes_per_sec": "1gb" }),
-        )
-        .await
-        .unwrap();
+    limit(&world, "max_restore_bytes_per_sec", "1gb").await;
     brought_back(&world, "slow", "id", request).await;
     assert_eq!(world.objects("Copy"), world.objects("Large"));
 }
