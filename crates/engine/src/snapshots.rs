@@ -22,5 +22,5 @@ mod trees;
 
 pub(crate) use accept::VERSION;
 pub(crate) use delete::{finish_deletion, forget};
-pub(crate) use job::{describe, failed, milliseconds};
+pub(crate) use job::{Stored, complete, failed, milliseconds};
 pub(crate) use running::RunningSnapshot;

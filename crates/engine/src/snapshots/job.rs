@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Map;
 use snapkeep_drivers::Capture;
 use snapkeep_vault::format::SnapshotSummary;
-use snapkeep_vault::{BackupOptions, BlobId, SnapshotFile, Time, VaultError};
+use snapkeep_vault::{Backup, BackupOptions, BlobId, SnapshotFile, Time, VaultError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::content::{ContentError, ContentWriter, Written};
@@ -26,10 +26,42 @@ const MAX_TOLD_FAILURES: usize = 100;
 const TURN_POLL: Duration = Duration::from_millis(50);
 
 /// A snapshot that is in the repository.
-struct Stored {
-    manifest: Manifest,
+pub(crate) struct Stored {
+    pub(crate) manifest: Manifest,
     restic_id: String,
     tree_id: String,
+}
+
+impl Stored {
+    /// How the catalogue knows it.
+    pub(crate) fn row(&self, vault: &str, repository: &str) -> SnapshotRow {
+        let restic_id = Some(self.restic_id.clone());
+        SnapshotRow {
+            vault: vault.to_owned(),
+            tree_id: Some(self.tree_id.clone()),
+            info: self.manifest.to_info(repository, restic_id),
+        }
+    }
+}
+
+/// Completes a backup, whose tree is `root`, as the snapshot that the manifest describes.
+pub(crate) fn complete(
+    backup: Backup,
+    mut manifest: Manifest,
+    root: BlobId,
+    time: Time,
+    running: &RunningSnapshot,
+) -> Result<Stored, VaultError> {
+    let (restic_id, summary) = backup.finish(describe(&manifest, root, time))?;
+    // The description had to be written before the last packs were; what they took is known only now.
+    manifest.end_ms = manifest.end_ms.max(milliseconds(summary.ended));
+    manifest.throttled_ns = running.throttled_ns();
+    manifest.stored_bytes = summary.data_added_packed;
+    Ok(Stored {
+        manifest,
+        restic_id: restic_id.to_string(),
+        tree_id: root.to_string(),
+    })
 }
 
 impl Inner {
@@ -103,21 +135,12 @@ fn store(
         capture,
         time,
     };
-    let Written { root, mut manifest } = writer.write()?;
+    let Written { root, manifest } = writer.write()?;
     // The last moment at which a cancellation leaves nothing behind.
     if running.job.cancel.is_cancelled() {
         return Err(VaultError::Cancelled.into());
     }
-    let (restic_id, summary) = backup.finish(describe(&manifest, root, time))?;
-    // The description had to be written before the last packs were; what they took is known only now.
-    manifest.end_ms = manifest.end_ms.max(milliseconds(summary.ended));
-    manifest.throttled_ns = running.throttled_ns();
-    manifest.stored_bytes = summary.data_added_packed;
-    Ok(Stored {
-        manifest,
-        restic_id: restic_id.to_string(),
-        tree_id: root.to_string(),
-    })
+    Ok(complete(backup, manifest, root, time, running)?)
 }
 
 /// Milliseconds since 1970.
@@ -179,14 +202,7 @@ async fn end(inner: &Arc<Inner>, running: &RunningSnapshot, result: Result<Store
     let accepted = &running.accepted;
     let (row, manifest, outcome) = match result {
         Ok(stored) => {
-            let info = stored
-                .manifest
-                .to_info(&accepted.repository, Some(stored.restic_id));
-            let row = SnapshotRow {
-                vault: running.vault.id.clone(),
-                tree_id: Some(stored.tree_id),
-                info,
-            };
+            let row = stored.row(&running.vault.id, &accepted.repository);
             (Some(row), Some(stored.manifest), Outcome::success(None))
         }
         Err(_) if deleted => (None, None, Outcome::cancelled("the snapshot was deleted")),

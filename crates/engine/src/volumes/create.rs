@@ -15,11 +15,11 @@ use snapkeep_drivers::volume::write::{
 use super::ids::IdKind;
 use super::read::HeldPoint;
 use super::registry::{check_name, refused};
-use super::work::{Cancellable, outcome, show_progress};
+use super::work::{Cancellable, Making, make_folder, show_progress};
 use crate::catalogue::JobRow;
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
-use crate::jobs::{JobSpec, RunningJob};
+use crate::jobs::RunningJob;
 use crate::model::{AddVolume, JobKind, PointKind, PointsTicket, VolumeFormat};
 
 /// A volume to be made, as it is kept with its job.
@@ -72,14 +72,7 @@ impl Engine {
         let inner = &self.inner;
         let held = self.hold_point(point).await?;
         let info = &held.info;
-        if info.resource.kind != PointKind::Volume {
-            return Err(EngineError::WrongResourceKind {
-                point: info.id.clone(),
-                resource: info.resource.id.clone(),
-                kind: info.resource.kind,
-                needed: "the point of a volume",
-            });
-        }
+        held.require(PointKind::Volume)?;
         let was_qcow2 = info
             .disks
             .first()
@@ -98,31 +91,16 @@ impl Engine {
             name,
             format,
         };
-        let resources = [new.id.clone()];
-        let spec = JobSpec {
+        let making = Making {
             kind: JobKind::VolumeCreate,
-            repository: &info.repository,
-            vault: &held.vault.id,
-            subject: &info.id,
-            resources: &resources,
+            name: "create-volume",
+            id: new.id.clone(),
             input: json!({ "point": info.id, "volume": new }),
         };
-        let job = inner.begin_job(spec, |_, _| Ok(()), |_| {}).await?;
-        let ticket = PointsTicket {
-            job_id: job.id(),
-            points: vec![info.id.clone()],
-            resources: resources.to_vec(),
-        };
-        let of_work = Arc::clone(&job);
-        inner.spawn_job(
-            "create-volume",
-            move |inner| make(inner, &of_work, &held, &new),
-            move |inner, result| {
-                let outcome = outcome(&job, result);
-                inner.block_on(inner.end_job(&job, outcome, |_| {}));
-            },
-        );
-        Ok(ticket)
+        self.begin_making(held, making, move |inner, job, held| {
+            make(inner, job, held, &new)
+        })
+        .await
     }
 
     /// An id that no volume has.
@@ -144,14 +122,12 @@ fn make(
     held: &HeldPoint,
     new: &NewVolume,
 ) -> Result<Value, EngineError> {
-    let failed = |reason: String| refused(&new.id, reason);
     let disk = held.open_disk(None, &job.cancel)?;
     let progress = Arc::new(WriteProgress::new());
     show_progress(job, "writing", disk.shape().size_bytes, &progress);
     let _turn = inner.wait_turn(job, &held.vault.restore_turns)?;
     let folder = &inner.config.volumes.folder;
-    std::fs::create_dir_all(folder)
-        .map_err(|error| failed(format!("cannot make folder {}: {error}", folder.display())))?;
+    make_folder(&new.id, folder)?;
     let content = Cancellable {
         content: &disk,
         cancel: &job.cancel,
@@ -164,7 +140,7 @@ fn make(
         &content,
         &progress,
     )
-    .map_err(|error| failed(error.to_string()))?;
+    .map_err(|error| refused(&new.id, error.to_string()))?;
     inner.block_on(inner.register_made(&new.registration()))?;
     Ok(json!({
         "volume": new.id, "location": new.path, "format": new.format,

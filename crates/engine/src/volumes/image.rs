@@ -12,10 +12,10 @@ use snapkeep_drivers::volume::write::{
 use super::ids::IdKind;
 use super::read::{HeldPoint, StoredDisk};
 use super::registry::{check_name, refused};
-use super::work::{Cancellable, outcome, show_progress};
+use super::work::{Cancellable, Making, make_folder, show_progress};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
-use crate::jobs::{JobSpec, RunningJob};
+use crate::jobs::RunningJob;
 use crate::model::{ImageDisk, ImageFormat, ImageInfo, JobKind, PointKind, PointsTicket};
 
 /// An image to be made.
@@ -62,46 +62,25 @@ impl Engine {
     ) -> Result<PointsTicket, EngineError> {
         let inner = &self.inner;
         let held = self.hold_point(point).await?;
-        let info = &held.info;
-        if info.resource.kind != PointKind::Instance {
-            return Err(EngineError::WrongResourceKind {
-                point: info.id.clone(),
-                resource: info.resource.id.clone(),
-                kind: info.resource.kind,
-                needed: "the point of an instance",
-            });
-        }
+        held.require(PointKind::Instance)?;
         let new = NewImage {
             id: self.new_image_id().await?,
             name,
             format,
             created_ms: inner.config.clock.now_ms(),
         };
-        let resources = [new.id.clone()];
-        let spec = JobSpec {
+        let making = Making {
             kind: JobKind::ImageCapture,
-            repository: &info.repository,
-            vault: &held.vault.id,
-            subject: &info.id,
-            resources: &resources,
-            input: json!({ "point": info.id, "image": new.id, "name": new.name, "format": format }),
+            name: "capture-image",
+            id: new.id.clone(),
+            input: json!({
+                "point": held.info.id, "image": new.id, "name": new.name, "format": format,
+            }),
         };
-        let job = inner.begin_job(spec, |_, _| Ok(()), |_| {}).await?;
-        let ticket = PointsTicket {
-            job_id: job.id(),
-            points: vec![info.id.clone()],
-            resources: resources.to_vec(),
-        };
-        let of_work = Arc::clone(&job);
-        inner.spawn_job(
-            "capture-image",
-            move |inner| make(inner, &of_work, &held, &new),
-            move |inner, result| {
-                let outcome = outcome(&job, result);
-                inner.block_on(inner.end_job(&job, outcome, |_| {}));
-            },
-        );
-        Ok(ticket)
+        self.begin_making(held, making, move |inner, job, held| {
+            make(inner, job, held, &new)
+        })
+        .await
     }
 
     /// The images that are complete, by id.
@@ -141,7 +120,6 @@ fn make(
     held: &HeldPoint,
     new: &NewImage,
 ) -> Result<Value, EngineError> {
-    let failed = |reason: String| refused(&new.id, reason);
     let point = &held.info;
     let disks = held.open_disks(&job.cancel)?;
     let progress = Arc::new(WriteProgress::new());
@@ -149,8 +127,7 @@ fn make(
     show_progress(job, "writing", total_bytes, &progress);
     let _turn = inner.wait_turn(job, &held.vault.restore_turns)?;
     let folder = &inner.config.volumes.images_folder;
-    std::fs::create_dir_all(folder)
-        .map_err(|error| failed(format!("cannot make folder {}: {error}", folder.display())))?;
+    make_folder(&new.id, folder)?;
     let contents: Vec<Cancellable<'_>> = disks
         .iter()
         .map(|disk| Cancellable {
@@ -175,7 +152,7 @@ fn make(
             .collect(),
     };
     let manifest = write_image(folder, &spec, layout_of(new.format), &progress)
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| refused(&new.id, error.to_string()))?;
     let info = image_info(folder, manifest);
     serde_json::to_value(info).map_err(|error| EngineError::Internal(error.to_string()))
 }

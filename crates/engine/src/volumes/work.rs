@@ -1,5 +1,6 @@
 //! What the jobs that write disks have in common.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -7,9 +8,72 @@ use snapkeep_drivers::volume::VolumeError;
 use snapkeep_drivers::volume::write::{DiskContent, WriteProgress};
 use snapkeep_vault::CancelFlag;
 
+use super::read::HeldPoint;
+use super::registry::refused;
+use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
-use crate::jobs::{Outcome, RunningJob};
-use crate::model::JobProgress;
+use crate::jobs::{JobSpec, Outcome, RunningJob};
+use crate::model::{JobKind, JobProgress, PointsTicket};
+
+/// What a job makes of a point.
+pub(super) struct Making {
+    pub(super) kind: JobKind,
+    /// Of its thread.
+    pub(super) name: &'static str,
+    /// Id of what is made.
+    pub(super) id: String,
+    /// What the next process needs to know if this one dies.
+    pub(super) input: Value,
+}
+
+impl Engine {
+    /// Begins a job that makes something of a point. The point stays until `make` has ended.
+    pub(super) async fn begin_making(
+        &self,
+        held: HeldPoint,
+        making: Making,
+        make: impl FnOnce(&Arc<Inner>, &RunningJob, &HeldPoint) -> Result<Value, EngineError>
+        + Send
+        + 'static,
+    ) -> Result<PointsTicket, EngineError> {
+        let inner = &self.inner;
+        let resources = [making.id];
+        let spec = JobSpec {
+            kind: making.kind,
+            repository: &held.info.repository,
+            vault: &held.vault.id,
+            subject: &held.info.id,
+            resources: &resources,
+            input: making.input,
+        };
+        let job = inner.begin_job(spec, |_, _| Ok(()), |_| {}).await?;
+        let ticket = PointsTicket {
+            job_id: job.id(),
+            points: vec![held.info.id.clone()],
+            resources: resources.to_vec(),
+        };
+        let of_work = Arc::clone(&job);
+        inner.spawn_job(
+            making.name,
+            move |inner| make(inner, &of_work, &held),
+            move |inner, result| {
+                let outcome = outcome(&job, result);
+                inner.block_on(inner.end_job(&job, outcome, |_| {}));
+            },
+        );
+        Ok(ticket)
+    }
+}
+
+/// Makes the folder that `id` is to be made in, where it is missing.
+pub(super) fn make_folder(id: &str, folder: &Path) -> Result<(), EngineError> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        refused(
+            id,
+            format!("cannot make folder {}: {error}", folder.display()),
+        )
+    })
+}
 
 /// The content of a disk, for a writer that is to stop when a job is cancelled: writers ask the content about every block.
 pub(super) struct Cancellable<'a> {

@@ -9,14 +9,14 @@ use snapkeep_drivers::volume::{DiskRequest, GroupCapture, VolumeError, capture};
 use snapkeep_vault::BlobCache;
 
 use super::accept::{AcceptedPoint, Parent};
-use super::store::{StoredSnapshot, settle, store_point};
+use super::store::{settle, store_point};
 use crate::catalogue::{PointRow, SnapshotRow, StoredPoint};
 use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::jobs::{CANCELLED_ON_REQUEST, Outcome, RunningJob};
 use crate::model::{PointStatus, VolumeInfo};
 use crate::repositories::OpenVault;
-use crate::snapshots::failed;
+use crate::snapshots::{Stored, failed};
 use crate::volumes::capture::{CapturedDisk, VolumeState};
 use crate::volumes::read::StoredDisk;
 use crate::volumes::registry::source_of;
@@ -269,7 +269,7 @@ async fn end_point(
     inner: &Arc<Inner>,
     call: &Call,
     point: &AcceptedPoint,
-    result: Result<StoredSnapshot, EngineError>,
+    result: Result<Stored, EngineError>,
 ) {
     let snapshot = &point.running.snapshot;
     let accepted = &snapshot.accepted;
@@ -278,12 +278,7 @@ async fn end_point(
         let mut write = inner.catalogue.write().await?;
         let row = match result {
             Ok(stored) => {
-                let restic_id = Some(stored.restic_id);
-                let row = SnapshotRow {
-                    vault: call.vault.id.clone(),
-                    tree_id: Some(stored.tree_id),
-                    info: stored.manifest.to_info(&accepted.repository, restic_id),
-                };
+                let row = stored.row(&call.vault.id, &accepted.repository);
                 write.put_snapshot(&row, Some(&stored.manifest)).await?;
                 metrics::counter!("snapkeep_points_total", "status" => "available").increment(1);
                 row

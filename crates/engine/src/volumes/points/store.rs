@@ -14,17 +14,10 @@ use crate::layout::{
 };
 use crate::model::{PointKind, SnapshotState};
 use crate::repositories::OpenVault;
-use crate::snapshots::{describe, milliseconds};
+use crate::snapshots::{Stored, complete};
 use crate::volumes::capture::{
     CapturedDisk, DiskFailure, Purpose, VolumeState, WrittenDisk, save_tree, store_disk, store_json,
 };
-
-/// A point that is durable.
-pub(super) struct StoredSnapshot {
-    pub(super) manifest: Manifest,
-    pub(super) restic_id: String,
-    pub(super) tree_id: String,
-}
 
 /// Why a point could not be stored, in the words of the engine.
 fn told(repository: &str, failure: DiskFailure) -> EngineError {
@@ -49,7 +42,7 @@ pub(super) fn store_point(
     point: &AcceptedPoint,
     disks: Vec<CapturedDisk>,
     state: &VolumeState,
-) -> Result<StoredSnapshot, EngineError> {
+) -> Result<Stored, EngineError> {
     let mut written = Vec::new();
     let result = write(inner, vault, point, &disks, state, &mut written);
     let uuid = &point.running.snapshot.accepted.uuid;
@@ -91,7 +84,7 @@ fn write(
     disks: &[CapturedDisk],
     state: &VolumeState,
     written: &mut Vec<WrittenDisk>,
-) -> Result<StoredSnapshot, DiskFailure> {
+) -> Result<Stored, DiskFailure> {
     let running = &point.running.snapshot;
     let record = point.running.record();
     let cancel = &running.job.cancel;
@@ -118,7 +111,7 @@ fn write(
     }
     point.running.set_taken();
     let accepted = &running.accepted;
-    let mut manifest = Manifest {
+    let manifest = Manifest {
         format: VOLUMES_FORMAT,
         written_by: accepted.written_by.clone(),
         name: accepted.name.clone(),
@@ -166,14 +159,5 @@ fn write(
     if cancel.is_cancelled() {
         return Err(DiskFailure::Source(VolumeError::Cancelled));
     }
-    let (restic_id, summary) = backup.finish(describe(&manifest, root, time))?;
-    // The description had to be written before the last packs were; what they took is known only now.
-    manifest.end_ms = manifest.end_ms.max(milliseconds(summary.ended));
-    manifest.throttled_ns = running.throttled_ns();
-    manifest.stored_bytes = summary.data_added_packed;
-    Ok(StoredSnapshot {
-        manifest,
-        restic_id: restic_id.to_string(),
-        tree_id: root.to_string(),
-    })
+    Ok(complete(backup, manifest, root, time, running)?)
 }

@@ -8,7 +8,7 @@ use snapkeep_vault::{BlobCache, BlobId, CancelFlag};
 use super::{DISK_CACHE_BYTES, ReadError, StoredDisk};
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, InUse};
-use crate::model::{PointInfo, PointStatus, PointTransition};
+use crate::model::{PointInfo, PointKind, PointStatus, PointTransition};
 use crate::repositories::OpenVault;
 
 /// A point that is there and stays as long as this is kept: nobody deletes it meanwhile.
@@ -37,6 +37,23 @@ impl Drop for HeldPoint {
 }
 
 impl HeldPoint {
+    /// Refuses a point of anything else than is needed.
+    pub(crate) fn require(&self, kind: PointKind) -> Result<(), EngineError> {
+        let resource = &self.info.resource;
+        if resource.kind == kind {
+            return Ok(());
+        }
+        Err(EngineError::WrongResourceKind {
+            point: self.info.id.clone(),
+            resource: resource.id.clone(),
+            kind: resource.kind,
+            needed: match kind {
+                PointKind::Volume => "the point of a volume",
+                PointKind::Instance => "the point of an instance",
+            },
+        })
+    }
+
     /// Opens one of its disks; without a `volume` the only one. Reading keeps to the rate limit of the repository, and stops when
     /// `cancel` is raised. Blocks.
     pub(crate) fn open_disk(
