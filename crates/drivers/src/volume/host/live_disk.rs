@@ -40,6 +40,20 @@ pub struct LiveDisk {
 }
 
 impl LiveDisk {
+    /// Opens the disks of a capture, each with its part, its bitmap and what was asked for. Parts of disks that are not opened because
+    /// an earlier one failed are dropped, and so are those that were.
+    pub fn open_each(
+        parts: Vec<Box<dyn LivePart>>,
+        bitmaps: Vec<Result<&str, String>>,
+        consistency: Consistency,
+        requests: &[DiskRequest],
+    ) -> Result<Vec<Self>, VolumeError> {
+        let disks = parts.into_iter().zip(bitmaps).zip(requests);
+        disks
+            .map(|((part, bitmap), request)| Self::open(part, bitmap, consistency, request))
+            .collect()
+    }
+
     /// Connects to the export of `part`. Which changes it tells by the dirty bitmap that it offers under the given name, or why by none.
     pub fn open(
         part: Box<dyn LivePart>,

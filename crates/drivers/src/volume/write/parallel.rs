@@ -1,14 +1,16 @@
 //! Work on blocks by several threads with bounded memory.
 //!
 //! [`each`] is for units that stand alone (compare and write in place), [`ordered`] for writers that need results in the order
-//! of the disk. Both stop at the first error, and within one unit when they are asked to.
+//! of the disk, [`add_data`] for those that go through its data. All stop at the first error, and within one unit when they are asked to.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::super::VolumeError;
 use super::WriteProgress;
+use super::grid::Grid;
 
 /// What may lie between reading and writing in [`ordered`], in bytes of the disk. A unit is in memory at most twice, as read and
 /// as compressed, so that a writer stays within 64 MiB.
@@ -101,6 +103,33 @@ impl<I, T> Drop for WakeOnPanic<'_, I, T> {
             self.changed.notify_all();
         }
     }
+}
+
+/// Prepares the parts of a disk that hold data on several threads, and gives them to `add` on this one, in the order of the disk.
+/// Counts what was added as written, and it and the holes before it as done.
+pub(super) fn add_data<T: Send>(
+    grid: &Grid<'_>,
+    progress: &WriteProgress,
+    prepare: impl Fn(Vec<u8>) -> Result<T, VolumeError> + Sync,
+    mut add: impl FnMut(Range<u64>, T) -> Result<(), VolumeError>,
+) -> Result<(), VolumeError> {
+    let mut gone_through = 0;
+    ordered(
+        grid.data_units(),
+        grid.unit_bytes,
+        progress,
+        |unit| prepare(grid.read(unit)?),
+        |unit, prepared| {
+            let range = grid.range(unit);
+            add(range.clone(), prepared)?;
+            progress.add_written(range.end - range.start);
+            progress.add_done(range.end - gone_through);
+            gone_through = range.end;
+            Ok(())
+        },
+    )?;
+    progress.add_done(grid.size_bytes - gone_through);
+    Ok(())
 }
 
 /// Runs `work` on the units, each standing for up to `unit_bytes` of the disk, on several threads, and gives the results to

@@ -38,24 +38,12 @@ pub(super) fn write(
 ) -> Result<(), VolumeError> {
     let grid = Grid::new(content, GRAIN_BYTES)?;
     let mut writer = Writer::begin(sink, name, grid.size_bytes)?;
-    let mut gone_through = 0;
-    parallel::ordered(
-        grid.data_units(),
-        grid.unit_bytes,
-        progress,
-        |unit| compress(grid.read(unit)?),
-        |unit, grains| {
-            let range = grid.range(unit);
-            for (place, grain) in grains {
-                writer.add(range.start / GRAIN_BYTES + place, &grain)?;
-            }
-            progress.add_written(range.end - range.start);
-            progress.add_done(range.end - gone_through);
-            gone_through = range.end;
-            Ok(())
-        },
-    )?;
-    progress.add_done(grid.size_bytes - gone_through);
+    parallel::add_data(&grid, progress, compress, |range, grains| {
+        for (place, grain) in grains {
+            writer.add(range.start / GRAIN_BYTES + place, &grain)?;
+        }
+        Ok(())
+    })?;
     writer.finish()
 }
 

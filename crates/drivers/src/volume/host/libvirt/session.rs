@@ -194,26 +194,16 @@ impl BackupSession {
         consistency: Consistency,
     ) -> Result<Vec<LiveDisk>, VolumeError> {
         // Made first, so that dropping them ends the session whatever fails.
-        let parts: Vec<Part> = (0..self.backup.disks.len())
-            .map(|position| Part {
+        let parts = (0..self.backup.disks.len()).map(|position| -> Box<dyn LivePart> {
+            Box::new(Part {
                 session: self.clone(),
                 position,
             })
-            .collect();
-        let mut disks = Vec::new();
-        for ((part, request), reason) in parts.into_iter().zip(requests).zip(reasons) {
-            let bitmap = match reason {
-                None => Ok(EXPORT_BITMAP),
-                Some(reason) => Err(reason),
-            };
-            disks.push(LiveDisk::open(
-                Box::new(part),
-                bitmap,
-                consistency,
-                request,
-            )?);
-        }
-        Ok(disks)
+        });
+        let bitmaps = reasons
+            .into_iter()
+            .map(|reason| reason.map_or(Ok(EXPORT_BITMAP), Err));
+        LiveDisk::open_each(parts.collect(), bitmaps.collect(), consistency, requests)
     }
 
     fn settle(&self, position: usize, is_kept: bool) -> Result<(), VolumeError> {

@@ -55,26 +55,17 @@ impl Session {
         consistency: Consistency,
     ) -> Result<Vec<LiveDisk>, VolumeError> {
         // Made first, so that dropping them ends the session whatever fails.
-        let parts: Vec<Part> = (0..self.plan.disks.len())
-            .map(|position| Part {
+        let parts = (0..self.plan.disks.len()).map(|position| -> Box<dyn LivePart> {
+            Box::new(Part {
                 session: self.clone(),
                 position,
             })
-            .collect();
-        let mut disks = Vec::new();
-        for ((part, request), reason) in parts.into_iter().zip(requests).zip(reasons) {
-            let bitmap = match &self.plan.disks[part.position].old {
-                Some(old) => Ok(old.as_str()),
-                None => Err(reason.unwrap_or_else(|| "there is no bitmap".into())),
-            };
-            disks.push(LiveDisk::open(
-                Box::new(part),
-                bitmap,
-                consistency,
-                request,
-            )?);
-        }
-        Ok(disks)
+        });
+        let old = self.plan.disks.iter().map(|disk| disk.old.as_deref());
+        let bitmaps = old.zip(reasons).map(|(old, reason)| {
+            old.ok_or_else(|| reason.unwrap_or_else(|| "there is no bitmap".into()))
+        });
+        LiveDisk::open_each(parts.collect(), bitmaps.collect(), consistency, requests)
     }
 
     fn settle(&self, position: usize, generation: Generation) -> Result<(), VolumeError> {

@@ -35,22 +35,12 @@ pub(in super::super) fn write(
         ensure_room(file, path, grid.data_bytes())?;
     }
     let mut writer = Writer::new(file, path, grid.size_bytes)?;
-    let mut gone_through = 0;
-    parallel::ordered(
-        grid.data_units(),
-        grid.unit_bytes,
+    parallel::add_data(
+        &grid,
         progress,
-        |unit| prepare(grid.read(unit)?, compression),
-        |unit, clusters| {
-            let range = grid.range(unit);
-            writer.add(range.start >> CLUSTER_BITS, &clusters)?;
-            progress.add_written(range.end - range.start);
-            progress.add_done(range.end - gone_through);
-            gone_through = range.end;
-            Ok(())
-        },
+        |data| prepare(data, compression),
+        |range, clusters| writer.add(range.start >> CLUSTER_BITS, &clusters),
     )?;
-    progress.add_done(grid.size_bytes - gone_through);
     writer.finish(compression)
 }
 
