@@ -10,6 +10,8 @@ use super::call::{AlibabaResult, Call};
 use super::errors::Fault;
 use super::state::AlibabaState;
 use super::{repos, setting, snapshot};
+use crate::shared::task::to_the_end;
+use crate::shared::uuid;
 
 /// Serves everything below `/openapi`.
 pub fn router(state: AlibabaState) -> Router {
@@ -21,13 +23,9 @@ pub fn router(state: AlibabaState) -> Router {
 async fn serve(State(state): State<AlibabaState>, request: Request) -> Response {
     let request_id = new_request_id();
     let result = match Call::read(state, request).await {
-        // On a task of its own: it ends even when the client leaves.
-        Ok(call) => tokio::spawn(dispatch(call))
+        Ok(call) => to_the_end(dispatch(call))
             .await
-            .unwrap_or_else(|failure| {
-                tracing::error!(error = %failure, "a call ended abnormally");
-                Err(Fault::Internal.because("see the server's log"))
-            }),
+            .unwrap_or_else(|| Err(Fault::Internal.because("see the server's log"))),
         Err(error) => Err(error),
     };
     match result {
@@ -41,16 +39,7 @@ async fn serve(State(state): State<AlibabaState>, request: Request) -> Response 
 
 /// A UUID in upper case, as the real service makes them.
 fn new_request_id() -> String {
-    let bytes: [u8; 16] = rand::random();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    uuid::hyphenated(&rand::random()).to_uppercase()
 }
 
 async fn dispatch(call: Call) -> AlibabaResult {

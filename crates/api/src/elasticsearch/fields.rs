@@ -1,6 +1,7 @@
 //! Reading keys of a request body, with the texts for values of the wrong type.
 
 use serde_json::{Map, Value};
+use snapkeep_engine::Selection;
 use snapkeep_engine::selection::Expand;
 
 use super::errors::EsError;
@@ -72,6 +73,34 @@ pub fn text(object: &Map<String, Value>, key: &str) -> Result<Option<String>, Es
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(EsError::illegal_argument(format!("malformed {key}"))),
     }
+}
+
+/// What a policy takes snapshots of: `indices`, `expand_wildcards` (absent: `usual`), `ignore_unavailable` (in any of these spellings),
+/// `include_global_state` and `partial`.
+///
+/// # Errors
+/// 400 for a value of the wrong type.
+pub fn selection(
+    config: &Map<String, Value>,
+    usual: Expand,
+    ignore_unavailable: &[&str],
+) -> Result<Selection, EsError> {
+    let mut indices = list(config, "indices")?.unwrap_or_default();
+    if indices.is_empty() {
+        // Nothing named means everything, here as in a snapshot taken by hand.
+        indices.push("*".to_owned());
+    }
+    let expand = expand_wildcards(config, usual)?;
+    Ok(Selection {
+        indices,
+        ignore_unavailable: bool(config, ignore_unavailable, false)?,
+        expand_open: expand.open,
+        expand_closed: expand.closed,
+        expand_hidden: expand.hidden,
+        include_global_state: bool(config, &["include_global_state"], true)?,
+        partial: bool(config, &["partial"], false)?,
+        ..Selection::default()
+    })
 }
 
 /// Reads `expand_wildcards`, given as a comma list or an array; absent: `default`.

@@ -10,6 +10,7 @@ use super::call::{Answer, Call, CssResult, language};
 use super::errors::{CssError, Fault};
 use super::state::HuaweiState;
 use super::{clusters, identity, ids, policy, setting, snapshots};
+use crate::shared::task::to_the_end;
 
 /// Serves everything below `/v1.0`, `/v2.0` and `/v3`.
 pub fn router(state: HuaweiState) -> Router {
@@ -24,7 +25,9 @@ pub fn router(state: HuaweiState) -> Router {
 async fn serve(State(state): State<HuaweiState>, request: Request) -> Response {
     let language = language(request.headers());
     let result = match Call::read(state, request).await {
-        Ok(call) => finish(call).await,
+        Ok(call) => to_the_end(dispatch(call))
+            .await
+            .unwrap_or_else(|| Err(Fault::Internal.because("see the server's log"))),
         Err(error) => Err(error),
     };
     let mut response = match result {
@@ -35,16 +38,6 @@ async fn serve(State(state): State<HuaweiState>, request: Request) -> Response {
         response.headers_mut().insert("x-request-id", id);
     }
     response
-}
-
-/// Runs a call on a task of its own: it ends even when the client leaves.
-async fn finish(call: Call) -> CssResult {
-    tokio::spawn(dispatch(call))
-        .await
-        .unwrap_or_else(|failure| {
-            tracing::error!(error = %failure, "a call ended abnormally");
-            Err(Fault::Internal.because("see the server's log"))
-        })
 }
 
 async fn dispatch(call: Call) -> CssResult {

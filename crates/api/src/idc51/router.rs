@@ -10,6 +10,7 @@ use super::call::{Call, Idc51Result};
 use super::errors::Fault;
 use super::state::Idc51State;
 use super::{events, jobs, oauth, snapshots, volumes};
+use crate::shared::task::to_the_end;
 
 /// Serves everything below `/v2`.
 pub fn router(state: Idc51State) -> Router {
@@ -71,13 +72,9 @@ impl<'a> Route<'a> {
 
 async fn serve(State(state): State<Idc51State>, request: Request) -> Response {
     let result = match Call::read(state, request).await {
-        // On a task of its own: it ends even when the client leaves.
-        Ok(call) => tokio::spawn(dispatch(call))
+        Ok(call) => to_the_end(dispatch(call))
             .await
-            .unwrap_or_else(|failure| {
-                tracing::error!(error = %failure, "a call ended abnormally");
-                Err(Fault::Internal.because("see the server's log"))
-            }),
+            .unwrap_or_else(|| Err(Fault::Internal.because("see the server's log"))),
         Err(error) => Err(error),
     };
     match result {

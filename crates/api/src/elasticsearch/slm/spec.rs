@@ -61,25 +61,10 @@ pub fn schedule(text: &str) -> Schedule {
 }
 
 fn selection(config: &Map<String, Value>) -> Result<Selection, EsError> {
-    let indices = fields::list(config, "indices")?.unwrap_or_default();
-    let expand = fields::expand_wildcards(config, Expand::ALL)?;
+    let spellings = ["ignore_unavailable", "ignoreUnavailable"];
+    let selection = fields::selection(config, Expand::ALL, &spellings)?;
     fields::list(config, "feature_states")?;
-    let all = || vec!["*".to_owned()];
-    Ok(Selection {
-        // Nothing named means everything, here as in a snapshot taken by hand.
-        indices: if indices.is_empty() { all() } else { indices },
-        ignore_unavailable: fields::bool(
-            config,
-            &["ignore_unavailable", "ignoreUnavailable"],
-            false,
-        )?,
-        expand_open: expand.open,
-        expand_closed: expand.closed,
-        expand_hidden: expand.hidden,
-        include_global_state: fields::bool(config, &["include_global_state"], true)?,
-        partial: fields::bool(config, &["partial"], false)?,
-        ..Selection::default()
-    })
+    Ok(selection)
 }
 
 /// `policy` as clients get it back.

@@ -132,24 +132,12 @@ fn lower_case_literals(format: String) -> String {
 }
 
 fn selection(config: &Map<String, Value>) -> Result<Selection, EsError> {
-    let indices = fields::list(config, "indices")?.unwrap_or_default();
     let usual = Expand {
         open: true,
         closed: false,
         hidden: true,
     };
-    let expand = fields::expand_wildcards(config, usual)?;
-    let all = || vec!["*".to_owned()];
-    Ok(Selection {
-        indices: if indices.is_empty() { all() } else { indices },
-        ignore_unavailable: fields::bool(config, &["ignore_unavailable"], false)?,
-        expand_open: expand.open,
-        expand_closed: expand.closed,
-        expand_hidden: expand.hidden,
-        include_global_state: fields::bool(config, &["include_global_state"], true)?,
-        partial: fields::bool(config, &["partial"], false)?,
-        ..Selection::default()
-    })
+    fields::selection(config, usual, &["ignore_unavailable"])
 }
 
 /// `{"cron": {"expression", "timezone"}}` below `schedule`.

@@ -2,6 +2,7 @@
 
 use snapkeep_engine::EngineError;
 
+use super::super::errors::WvError;
 use super::super::request::WvRequest;
 use super::super::response::WvResponse;
 use super::super::routes::WvResult;
@@ -15,20 +16,25 @@ use crate::auth::Need;
 const BACKUP_FILE: &str = "backup_config.json";
 const RESTORE_FILE: &str = "restore_config.json";
 
+/// Where the backup or restore of a request is, once the caller may look at it. `file` is what a real server would look for.
+async fn reach(request: &WvRequest, file: &str) -> Result<(Target, String), WvError> {
+    let (backend, id) = (request.captured("backend"), request.captured("id"));
+    let place = Place::of_query(request);
+    let target = Target::find(&request.state, backend, place, &UNKNOWN_PROVIDER, false).await?;
+    let repository = target.repository(|| unknown_status(&target, id, file))?;
+    let need = Need::read("read_backups").repository(repository);
+    let asked = request.caller.authorise(need);
+    asked.map_err(|denied| forbidden(&denied, "read_backups", "*"))?;
+    let repository = repository.to_owned();
+    Ok((target, repository))
+}
+
 pub(super) async fn status(request: WvRequest) -> WvResult {
     let (state, id) = (&request.state, request.captured("id"));
-    let place = Place::of_query(&request);
-    let anywhere = place.path.is_none();
-    let backend = request.captured("backend");
-    let target = Target::find(state, backend, place, &UNKNOWN_PROVIDER, false).await?;
+    let anywhere = Place::of_query(&request).path.is_none();
+    let (target, repository) = reach(&request, BACKUP_FILE).await?;
     let unknown = || unknown_status(&target, id, BACKUP_FILE);
-    let repository = target.repository(unknown)?;
-    let need = Need::read("read_backups").repository(repository);
-    request
-        .caller
-        .authorise(need)
-        .map_err(|denied| forbidden(&denied, "read_backups", "*"))?;
-    let backup = match state.engine.snapshot(repository, id).await {
+    let backup = match state.engine.snapshot(&repository, id).await {
         Ok(info) => visible(&request, info),
         // The one that runs now is found without its path.
         Err(EngineError::SnapshotMissing { .. }) if anywhere => find_running(&request, id)
@@ -48,17 +54,9 @@ pub(super) async fn status(request: WvRequest) -> WvResult {
 
 pub(super) async fn restore_status(request: WvRequest) -> WvResult {
     let (state, id) = (&request.state, request.captured("id"));
-    let backend = request.captured("backend");
-    let place = Place::of_query(&request);
-    let target = Target::find(state, backend, place, &UNKNOWN_PROVIDER, false).await?;
+    let (target, repository) = reach(&request, RESTORE_FILE).await?;
     let unknown = || unknown_status(&target, id, RESTORE_FILE);
-    let repository = target.repository(unknown)?;
-    let need = Need::read("read_backups").repository(repository);
-    request
-        .caller
-        .authorise(need)
-        .map_err(|denied| forbidden(&denied, "read_backups", "*"))?;
-    match state.engine.latest_restore(repository, id).await {
+    match state.engine.latest_restore(&repository, id).await {
         Ok(Some(run))
             if run
                 .resources
